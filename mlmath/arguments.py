@@ -1,0 +1,155 @@
+"""Shapes and dtypes of arguments, checked against the signature; one sentence when they differ.
+
+The import hook in ``mlmath/__init__.py`` puts :func:`checked` on every function of the package.
+Inside ``jax.jit`` it runs while tracing, so compiled calls pay nothing. ``JAXTYPING_DISABLE=1``
+turns it off.
+"""
+
+import functools
+import inspect
+import types
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar, Union, get_args, get_origin
+
+from jaxtyping import AbstractArray, AnnotationError, Shaped, jaxtyped
+
+__all__ = ["ArgumentError", "checked"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+_KIND = {"Float": "float", "Int": "integer", "Bool": "boolean", "Shaped": "numeric"}
+_WORD = {type(None): "None", float: "a number", int: "a number"}
+
+
+class ArgumentError(AnnotationError, TypeError):
+    """An argument is not what the signature asks for.
+
+    jaxtyping lets an ``AnnotationError`` through as it is, which keeps the sentence short.
+    """
+
+
+def checked(function: F) -> F:
+    """Check the arguments and the result of ``function`` against its annotations."""
+    from beartype import beartype
+    from beartype.roar import BeartypeCallHintViolation
+
+    strict = beartype(function)
+    signature = inspect.signature(function)
+    records = [name for name, p in signature.parameters.items() if _fields(p.annotation)]
+
+    @functools.wraps(function)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        __tracebackhide__ = True
+        try:
+            result = strict(*args, **kwargs)
+        except BeartypeCallHintViolation:
+            raise ArgumentError(_sentence(function, signature, args, kwargs)) from None
+        if records:
+            given = signature.bind(*args, **kwargs).arguments
+            for name in records:
+                if not _record_fits(given.get(name), signature.parameters[name].annotation):
+                    raise ArgumentError(_sentence(function, signature, args, kwargs))
+        return result
+
+    return wrapper  # type: ignore[return-value]
+
+
+def _sentence(function, signature, args, kwargs):
+    from beartype.door import is_bearable
+
+    where, known = f"{function.__module__.removeprefix('mlmath.')}.{function.__name__}", {}
+    with jaxtyped("context"):
+        for name, value in signature.bind(*args, **kwargs).arguments.items():
+            annotation = signature.parameters[name].annotation
+            if annotation is inspect.Parameter.empty:
+                continue
+            if not is_bearable(value, annotation):
+                return f"{where}: {name} must be {_expected(annotation, known)}, got {_got(value)}{_fix(annotation, value)}."
+            if not _record_fits(value, annotation):
+                shapes = ", ".join(f"{k} {_got(v)}" for k, v in value._asdict().items())
+                return f"{where}: {name} ({shapes}) does not fit the other arguments{_sizes(known)}."
+            _learn(annotation, value, name, known)
+    return f"{where}: the result is not {_expected(signature.return_annotation, known)}; a function passed to it returned another shape or dtype."
+
+
+def _leaves(annotation: Any) -> Iterator[Any]:
+    if get_origin(annotation) in (Union, types.UnionType):
+        for part in get_args(annotation):
+            yield from _leaves(part)
+    else:
+        yield annotation
+
+
+def _arrays(annotation):
+    return [a for a in _leaves(annotation) if inspect.isclass(a) and issubclass(a, AbstractArray)]
+
+
+def _fields(annotation):
+    """Array fields of a NamedTuple in the annotation, by name."""
+    for leaf in _leaves(annotation):
+        if inspect.isclass(leaf) and hasattr(leaf, "_fields"):
+            return {name: a for name, a in leaf.__annotations__.items() if _arrays(a)}
+    return {}
+
+
+def _record_fits(value, annotation):
+    fields = _fields(annotation) if hasattr(value, "_fields") else {}
+    return all(
+        isinstance(array, Shaped[type(array), _arrays(fields[name])[0].dim_str])
+        for name in fields
+        if hasattr(array := getattr(value, name, None), "shape")
+    )
+
+
+def _learn(annotation, value, name, known):
+    for array in _arrays(annotation):
+        if hasattr(value, "shape") and len(dims := array.dim_str.split()) == len(value.shape):
+            for dim, size in zip(dims, value.shape, strict=True):
+                known.setdefault(dim, (size, name))
+
+
+def _sizes(known):
+    if not known:
+        return ""
+    return " with " + " and ".join(f"{d} = {size} (from {name})" for d, (size, name) in known.items())
+
+
+def _expected(annotation, known):
+    arrays = _arrays(annotation)
+    words = []
+    for dims in dict.fromkeys(tuple(a.dim_str.split()) for a in arrays):
+        kinds = [_KIND[a.dtype.__name__] for a in arrays if tuple(a.dim_str.split()) == dims]
+        listed = " or ".join(dict.fromkeys(kinds))
+        shape = f"({', '.join(dims)}{',' if len(dims) == 1 else ''})"
+        sizes = _sizes({d: known[d] for d in dims if d in known})
+        article = "an" if listed[0] in "aeiou" else "a"
+        words.append(f"{article} {listed} array of shape {shape}{sizes}" if dims else "a number")
+    for leaf in _leaves(annotation):
+        if leaf not in arrays:
+            words.append(_WORD.get(leaf, f"{leaf.__module__}.{leaf.__name__}".removeprefix("mlmath.")))
+    return " or ".join(sorted(dict.fromkeys(words), key=len))
+
+
+def _got(value):
+    if hasattr(value, "shape") and hasattr(value, "dtype"):
+        return f"{value.dtype}[{', '.join(map(str, value.shape))}]"
+    return f"{type(value).__name__} {value!r:.40}"
+
+
+def _fix(annotation, value):
+    arrays = _arrays(annotation)
+    if not arrays:
+        return ""
+    if not hasattr(value, "shape"):
+        return "; convert it with jnp.asarray" if isinstance(value, list | tuple) else ""
+    kinds, rank = {a.dtype.__name__ for a in arrays}, max(len(a.dim_str.split()) for a in arrays)
+    if kinds == {"Float"} and value.dtype.kind in "iub":
+        return "; measurements are floats: convert with .astype(float)"
+    if len(value.shape) == rank == 1 or "..." in arrays[0].dim_str:
+        return ""
+    if len(value.shape) == 2 and rank == 1 and value.shape[1] == 1:
+        return "; flatten the column with .ravel()"
+    if len(value.shape) == rank + 1 > 1:
+        return "; it takes ONE example: batch it with mlmath.rows(function) or jax.vmap"
+    return ""

@@ -1,0 +1,40 @@
+"""Arrays as the signatures of mlmath name them, and the one helper that batches a function.
+
+``Real`` is what a caller may pass (a JAX or a NumPy array), ``jax.Array`` what a function returns.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+__all__ = ["Count", "Label", "Labels", "Real", "Scalar", "rows"]
+
+Real = jax.Array | np.ndarray
+Scalar = float | int | Float[Real, ""] | Int[Real, ""]  # under jit a Python number is an array
+Count = int | Int[Real, ""]
+Labels = Float[Real, " n"] | Int[Real, " n"] | Bool[Real, " n"]
+Label = Float[Real, ""] | Int[Real, ""] | Bool[Real, ""]
+
+
+def rows(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Batch a function of ONE example over the rows of its data.
+
+    ``rows(predict)(params, X)`` is ``jax.vmap(predict, (None, 0))(params, X)``; what follows
+    ``params`` is data and shares its leading axis. With ``batch_size`` that many rows are
+    computed at a time, so that memory stays bounded whatever the number of rows.
+
+    >>> import jax.numpy as jnp, mlmath
+    >>> mlmath.rows(jnp.vdot)(jnp.array([1.0, 2.0]), jnp.array([[1.0, 1.0], [0.0, 3.0]]))
+    Array([3., 6.], dtype=float32)
+    """
+
+    def batched(params: Any, *data: Any, batch_size: int | None = None) -> Any:
+        """Apply the function to each row of ``data``."""
+        if batch_size is None:
+            return jax.vmap(function, (None,) + (0,) * len(data))(params, *data)
+        return jax.lax.map(lambda row: function(params, *row), data, batch_size=batch_size)
+
+    return batched

@@ -1,0 +1,1 @@
+"""Tables: readers and the data sets that come with mlmath."""

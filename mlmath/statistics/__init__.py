@@ -1,0 +1,1 @@
+"""Weights and descriptions of samples."""
