@@ -143,8 +143,10 @@ def solve(
 def _finite(A, y, weight):
     """Rows as finite numbers, so that what a row of weight 0 holds has no derivative."""
     finite = jnp.isfinite(A).all(axis=1) & jnp.isfinite(y)
-    return jnp.where(finite[:, None], A, 0), jnp.where(finite, y, 0), jnp.where(
-        finite, weight, jnp.where(weight == 0, 0, jnp.nan)
+    return (
+        jnp.where(finite[:, None], A, 0),
+        jnp.where(finite, y, 0),
+        jnp.where(finite, weight, jnp.where(weight == 0, 0, jnp.nan)),
     )
 
 
@@ -230,9 +232,7 @@ def _wide_root(M, scale):
 
 
 def _first(matrix, target, descent):
-    return _State(
-        jnp.zeros_like(matrix[0]), target, descent, jnp.asarray(True), jnp.zeros((), int)
-    )
+    return _State(jnp.zeros_like(matrix[0]), target, descent, jnp.asarray(True), jnp.zeros((), int))
 
 
 def _step(state, matrix, target, root, descend):
@@ -250,7 +250,7 @@ def _step(state, matrix, target, root, descend):
 
 def _refine(state, matrix, target, root):
     """Step until the excess is at the rounding of y or shrinks no more."""
-    floor = (16 * jnp.finfo(matrix.dtype).eps) ** 2 * (target @ target)
+    floor = jnp.finfo(matrix.dtype).eps ** 2 * (target @ target)
 
     def unfinished(state):
         excess = state.descent @ state.descent
@@ -299,6 +299,4 @@ def _implicit(residual, solution, inverse):
     def tangent_solve(linear, v):
         return lax.custom_linear_solve(linear, v, refined, symmetric=True)
 
-    return lax.custom_root(
-        residual, lax.stop_gradient(solution), lambda _, x: x, tangent_solve
-    )
+    return lax.custom_root(residual, lax.stop_gradient(solution), lambda _, x: x, tangent_solve)

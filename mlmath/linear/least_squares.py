@@ -159,7 +159,8 @@ def summarize(
         symmetric=True,
     )
     errors = Params(
-        _sqrt(variance * jnp.diagonal(V)), _sqrt(variance * (1 / weight.sum() + center @ V @ center))
+        _sqrt(variance * jnp.diagonal(V)),
+        _sqrt(variance * (1 / weight.sum() + center @ V @ center)),
     )
     return Summary(
         standard_errors=errors,
