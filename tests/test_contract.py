@@ -32,9 +32,6 @@ penalised = pytest.mark.parametrize(
 )
 
 
-# ------------------------------------------------------------------ the examined, in one place
-
-
 def inputs(case, dtype=np.float64, rows=None):
     """X, y, weights near 1 and hyperparameters, as keyword arguments of the fit."""
     n = rows or case.rows
@@ -102,9 +99,6 @@ def null(case, given):
 def repeated(given, counts):
     rows = {"X", "y"}
     return {k: np.repeat(v, counts, axis=0) if k in rows else v for k, v in given.items()}
-
-
-# ------------------------------------------------------------------ weight = repetition = absence
 
 
 @every
@@ -195,9 +189,6 @@ def test_no_weight_at_all_is_never_a_plausible_number(case):
     assert not fitted.certificate.converged or np.all(flat(fitted.params) == 0)
 
 
-# ------------------------------------------------------------------ one function, every transform
-
-
 @every
 def test_eager_is_jit_is_vmap(case):
     given = inputs(case)
@@ -279,9 +270,6 @@ def test_float32_by_default_is_near_float64(case):
     np.testing.assert_allclose(flat(single.params), flat(double.params), atol=1e-3 * scale)
 
 
-# ------------------------------------------------------------------ derivatives
-
-
 @smooth
 def test_first_and_second_derivatives_are_those_of_refitting(case):
     given = inputs(case)
@@ -324,9 +312,6 @@ def test_the_objective_has_the_derivative_of_the_envelope(case):
     partial = jax.grad(lambda t: objective(case, params, moved(given, v, t)))(0.0)
     np.testing.assert_allclose(jax.grad(value)(0.0), partial, rtol=1e-6)
     assert jax.grad(lambda t: certificate(t).gap)(0.0) == 0
-
-
-# ------------------------------------------------------------------ certificates
 
 
 @every
@@ -397,9 +382,6 @@ def test_the_gap_has_no_units(case, factor, dtype):
             np.testing.assert_allclose(reference.certificate.gap, other.certificate.gap, rtol=1e-2)
         assert reference.certificate.converged == other.certificate.converged
         assert fit(case, change).certificate.converged
-
-
-# ------------------------------------------------------------------ the compiled program
 
 
 def equations(jaxpr):
@@ -479,9 +461,6 @@ def test_the_reader_of_collectives_sees_a_gather():
     X = jax.device_put(np.ones((8 * _SHARE, 3)), NamedSharding(mesh, PartitionSpec("rows")))
     program = jax.jit(lambda X: jnp.linalg.qr(X)[1]).lower(X).compile().as_text()
     assert row_collectives(program)
-
-
-# ------------------------------------------------------------------ the registry is complete
 
 
 def test_every_public_fit_is_registered_or_exempt_with_a_reason():
