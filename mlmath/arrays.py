@@ -4,7 +4,7 @@
 """
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import jax
 import numpy as np
@@ -13,7 +13,10 @@ from jaxtyping import Bool, Float, Int
 __all__ = ["Count", "Label", "Labels", "Real", "Scalar", "rows"]
 
 Real = jax.Array | np.ndarray
-NumPyScalar = float if TYPE_CHECKING else np.generic
+if TYPE_CHECKING:
+    NumPyScalar: TypeAlias = float
+else:
+    NumPyScalar = np.generic
 Scalar = float | int | NumPyScalar | Float[Real, ""] | Int[Real, ""]  # under jit an array
 Count = int | NumPyScalar | Int[Real, ""]
 Labels = Float[Real, " n"] | Int[Real, " n"] | Bool[Real, " n"]
