@@ -4,32 +4,29 @@ For A ∈ ℝⁿˣᵈ, y ∈ ℝⁿ and row weights sᵢ ≥ 0, S = diag(s), fin
 
     L(b) = ½ Σᵢ sᵢ (yᵢ − aᵢᵀb)²                                                (1)
 
-With H = AᵀSA and g = AᵀSy the answer is b = H⁺g. H⁺ is kept as a root, a matrix W with
+With H = AᵀSA the answer is b = H⁺AᵀSy. H⁺ = WWᵀ is kept as the root W, with which
 
-    H⁺ = WWᵀ,        b ← b + WWᵀAᵀS(y − Ab),        ½‖WᵀAᵀS(y − Ab)‖² = L(b) − L*      (2)
+    b ← b + WWᵀAᵀS(y − Ab),        ½‖WᵀAᵀS(y − Ab)‖² = L(b) − L*               (2)
 
-The second is the step of refinement, the third the exact excess of any b, from which the gap
-comes. The root is found on columns scaled to norm 1, Ã = √S A D:
+are a step of refinement, taken until it gains no more, and the exact excess of any b, from
+which the gap comes. On columns scaled to norm 1, Ã = √S A D, W is
 
-- from the Cholesky factor of ÃᵀÃ, W = R⁻¹, where ε tr (ÃᵀÃ)⁻¹ ≤ 10⁻³: one product, and full
-  rank is certain;
-- otherwise from three orthogonalisations Q ← QVΛ^−½ with QᵀQ = VΛVᵀ, which leave Ã = QM with
-  Q orthonormal on all directions above rounding (what shifted Cholesky QR does with Cholesky
-  factors; eigenvectors keep M to rounding when Ã is singular). The rank is the number of
-  singular values of M, or of Ã if d > n, above 10 dε times the largest; M = UΣVᵀ and W = VΣ⁻¹
-  on these, turned so that WWᵀ is the pseudo-inverse of H itself.
+- DR⁻¹ with the Cholesky factor RᵀR = ÃᵀÃ, where ε tr (ÃᵀÃ)⁻¹ ≤ 10⁻³: one product, and the
+  rank is certain to be d;
+- otherwise that of :mod:`mlmath.linalg.pseudo_inverse`, and WᵀAᵀ√S its orthonormal Qᵀ, so that
+  the condition of A enters the errors once and not squared.
 
 All that happens to rows is a product with a d × d matrix or a sum, so sharded rows stay where
-they are; only for d > n is Ã gathered.
+they are; only for d > n is A gathered. Under ``vmap`` both ways are computed.
 
-The derivatives in A, y and s are those of the system Hb = g if d ≤ n: exact at full rank; at a
+The derivatives in A, y and s are those of the system Hb = AᵀSy if d ≤ n: exact at full rank; at a
 deficient rank exact in y and s, while in A the minimiser of least norm jumps and what comes back
-is the derivative within the row space. If d > n they are those of b = Hu, (H² + N)u = g with N
-the projection on the null space: exact as long as the rank does not change. A row of weight 0 is
-absent whatever it holds. With no weight at all, or a value that is not finite in a row that
-counts, the answer is NaN and the certificate not converged.
+is the derivative within the row space. If d > n they are those of b = Hu, (H² + N)u = AᵀSy with N
+the projection on the null space: exact as long as the rank does not change (it does where a
+weight becomes 0). A row of weight 0 is absent whatever it holds. With no weight at all, or a
+value that is not finite in a row that counts, the answer is NaN and the certificate not converged.
 
-Time 2nd² for a moderate condition, 15nd² otherwise; memory one copy of A, or three.
+Time 2nd² for a moderate condition, 10nd² otherwise; memory one copy of A, or three.
 
 >>> import jax.numpy as jnp
 >>> from mlmath.linalg import least_squares
@@ -39,11 +36,8 @@ Time 2nd² for a moderate condition, 15nd² otherwise; memory one copy of A, or 
 [1.5 1.5] 1
 
 References:
-    Björck (1996), Numerical Methods for Least Squares Problems, §2.9.5 (refinement), §2.7 (rank).
-    Stathopoulos & Wu (2002), A block orthogonalization procedure with constant synchronization
-        requirements, §2.
-    Fukaya, Kannan, Nakatsukasa, Yamamoto & Yanagisawa (2020), Shifted Cholesky QR for computing
-        the QR factorization of ill-conditioned matrices, §3.
+    Björck (1996), Numerical Methods for Least Squares Problems, §2.9.3 and §6.6.5 (corrected
+        seminormal equations and their refinement).
 """
 
 from typing import Any, NamedTuple
@@ -57,12 +51,13 @@ from jaxtyping import Array, Float, Int
 from mlmath.arrays import Real, Scalar
 from mlmath.certificate import Certificate, certify, superlinear_tolerance
 from mlmath.compiled import compiled
+from mlmath.linalg import pseudo_inverse
 
 __all__ = ["Solution", "objective", "solve"]
 
 _MODERATE = 1e-3  # largest ε tr (ÃᵀÃ)⁻¹ at which the Cholesky factor serves
-_SEVERE = 3  # steps where three orthogonalisations were needed
-_REFINEMENTS = 5  # most steps after the first
+_STEPS = 3  # of refinement, after the first, where three orthogonalisations were needed
+_MOST_STEPS = 6
 
 
 class Solution(NamedTuple):
@@ -75,9 +70,9 @@ class Solution(NamedTuple):
 
 
 class _State(NamedTuple):
-    c: Any  # D⁻¹b
+    b: Any
     residual: Any  # √S (y − Ab)
-    descent: Any  # WᵀAᵀS(y − Ab), whose squared norm is twice the excess
+    descent: Any  # WᵀAᵀS(y − Ab); half its squared norm is the excess
     improved: Any  # the last step reduced the excess at least fourfold
     steps: Any
 
@@ -116,22 +111,18 @@ def solve(
         raise ValueError(f"A must have at least one row and one column, got shape {A.shape}.")
     A, y = jnp.asarray(A), jnp.asarray(y, A.dtype)
     weight = jnp.ones_like(y) if sample_weight is None else jnp.asarray(sample_weight, A.dtype)
-    amplitude = jnp.sqrt(lax.stop_gradient(weight))
-    amplitude = jnp.where(amplitude.sum() == 0, jnp.nan, amplitude)
-    scale, matrix = _scaled(lax.stop_gradient(A), amplitude)
-    target = jnp.where(amplitude == 0, 0, amplitude * lax.stop_gradient(y))
-    root, rank, state = _solved(matrix, target, scale)
-    root = scale[:, None] * root
+    rows, target, sign = _weighted(*lax.stop_gradient((A, y, weight)))
+    root, rank, state = _solved(rows, target, sign)
     finite = _finite(A, y, weight)
-    b = _attach(scale * state.c, root, *finite)
+    b = _attach(state.b, root, *finite)
     excess = state.descent @ state.descent / 2
-    value = jnp.where(jnp.isnan(excess), jnp.nan, state.residual @ state.residual / 2)
+    value = jnp.where(jnp.isnan(excess), jnp.nan, (sign * state.residual) @ state.residual / 2)
     return Solution(
         b,
         certify(
             _implicit(lambda v: v - _loss(b, *finite), value, lambda v: v),
             excess,
-            target @ target / 2,
+            (sign * target) @ target / 2,
             steps=state.steps,
             tolerance=superlinear_tolerance(A) if tolerance is None else tolerance,
         ),
@@ -154,113 +145,96 @@ def _loss(b, A, y, weight):
     return weight @ (y - A @ b) ** 2 / 2
 
 
-def _scaled(A, amplitude):
-    """Scales D of the columns, and √S A D with columns of norm 1, or 0."""
-    rows = jnp.where((amplitude == 0)[:, None], 0, A * amplitude[:, None])
+def _weighted(A, y, weight):
+    """Rows multiplied with √|s|, and the sign of s.
+
+    A weight below 0 flips the sign of its row's products: the answer is smooth at weight 0.
+    """
+    amplitude = jnp.sqrt(jnp.abs(weight))
+    amplitude = jnp.where(amplitude.sum() == 0, jnp.nan, amplitude)
+    rows = jnp.where((amplitude == 0)[:, None], 0, amplitude[:, None] * A)
+    target = jnp.where(amplitude == 0, 0, amplitude * y)
+    return rows, target, jnp.where(weight < 0, -1, 1).astype(A.dtype)
+
+
+def _solved(rows, target, sign):
+    """Root, rank and refined answer."""
+    if rows.shape[0] < rows.shape[1]:
+        return _severe(rows, target, sign)
+    gram = rows.T @ rows
+    square = jnp.diagonal(gram)
+    scale = lax.rsqrt(square)
+    factor = jnp.linalg.cholesky(scale[:, None] * gram * scale[None])
+    inverse = solve_triangular(factor, jnp.eye(len(scale), dtype=gram.dtype), lower=True).T
+    number = jnp.finfo(gram.dtype)
+    moderate = number.eps * jnp.sum(inverse**2) <= _MODERATE  # false for NaN
+    moderate &= square.min() > number.tiny / number.eps**2  # no square has lost digits
+    root, rank, state = lax.cond(
+        moderate,
+        lambda: _moderate(rows, target, sign, scale[:, None] * inverse),
+        lambda: _severe(rows, target, sign),
+    )
+    return root, rank, _refine(state, rows, target, sign, root)
+
+
+def _moderate(rows, target, sign, root):
+    """Where refinement starts; its steps are taken outside of the ``cond``."""
+    return root, jnp.asarray(root.shape[0]), _start(rows, target, (sign * target) @ rows @ root)
+
+
+def _severe(rows, target, sign):
+    """Root, rank and refined answer by orthogonalisation; no step is left to take."""
     largest = jnp.abs(rows).max(axis=0)  # divided out first, so that no square overflows
     largest = jnp.where(largest == 0, 1, largest)
     norm = largest * jnp.sqrt(jnp.sum((rows / largest[None]) ** 2, axis=0))
     scale = 1 / jnp.where(norm == 0, 1, norm)
-    return scale, rows * scale[None]
-
-
-def _solved(matrix, target, scale):
-    """D⁻¹W with W of eq. (2), the rank, and the refined answer."""
-    n, d = matrix.shape
-    if n < d:
-        root, left, rank = _wide_root(matrix, scale)
-        return root, rank, _refine(_first(matrix, target, target @ left), matrix, target, root)
-    gram = matrix.T @ matrix
-    factor = jnp.linalg.cholesky(gram)
-    inverse = solve_triangular(factor, jnp.eye(d, dtype=gram.dtype), lower=True).T
-
-    def moderate():
-        return inverse, jnp.asarray(d), _first(matrix, target, target @ matrix @ inverse)
-
-    def severe():
-        Q, T, M = _orthogonalise(matrix, gram)
-        root, left, rank = _tall_root(M, scale)
+    scaled = rows * scale[None]
+    if rows.shape[0] < rows.shape[1]:
+        Q, (root, transform, rank) = None, pseudo_inverse.root(scaled, scale)
+    else:
+        Q, T, M = pseudo_inverse.orthogonalise(scaled)
+        root, left, rank = pseudo_inverse.root(M, scale)
         transform = T @ left
-        state = _first(matrix, target, target @ Q @ transform)
-        for _ in range(_SEVERE):
-            state = _step(state, matrix, target, root, lambda r: r @ Q @ transform)
-        return root, rank, state._replace(improved=jnp.zeros_like(state.improved))
 
-    spread = jnp.finfo(gram.dtype).eps * jnp.sum(inverse**2)
-    root, rank, state = lax.cond(spread <= _MODERATE, moderate, severe)
-    return root, rank, _refine(state, matrix, target, root)
+    def descend(r):
+        return (sign * r if Q is None else (sign * r) @ Q) @ transform
 
-
-def _orthogonalise(matrix, gram):
-    """Q, T and M with Ã = QTM to the rounding of Ã, not of its square, and QT orthonormal."""
-    d = gram.shape[0]
-    M, floor = jnp.eye(d, dtype=gram.dtype), 4 * d * jnp.finfo(gram.dtype).eps
-    for last in (False, False, True):
-        values, vectors = jnp.linalg.eigh(gram)
-        values = jnp.sqrt(jnp.maximum(values, floor))
-        M = values[:, None] * (vectors.T @ M)
-        if not last:
-            matrix = matrix @ (vectors / values[None])
-            gram = matrix.T @ matrix
-    return matrix, vectors / values[None], M
+    state = _start(rows, target, descend(target))
+    for _ in range(1 + _STEPS):
+        state = _step(state, rows, target, root, descend)
+    return root, rank, state._replace(improved=jnp.zeros_like(state.improved))
 
 
-def _singular(M):
-    """U, V, 1/σ with 0 for what is below rounding, and which are above."""
-    left, values, right = jnp.linalg.svd(M, full_matrices=False)
-    smallest = 10 * M.shape[1] * jnp.finfo(M.dtype).eps * jnp.maximum(values[0], 1)
-    kept = values > smallest
-    inverse = jnp.where(kept, 1 / jnp.where(kept, values, 1), 0)
-    return jnp.where(kept[None], left, 0), right.T, inverse, kept
+def _start(rows, target, descent):
+    zero = jnp.zeros_like(rows[0])
+    return _State(zero, target, descent, jnp.asarray(True), jnp.zeros((), int))
 
 
-def _tall_root(M, scale):
-    """Take from D V_r Σ_r⁻¹ what lies in the null space, spanned by D V₀."""
-    left, vectors, inverse, kept = _singular(M)
-    null, root = jnp.where(kept[None], 0, vectors), vectors * inverse[None]
-    surplus = jnp.linalg.lstsq(scale[:, None] * null, scale[:, None] * root)[0]
-    return root - null @ surplus, left, kept.sum()
-
-
-def _wide_root(M, scale):
-    """Solve V_rᵀD⁻¹ W = Σ_r⁻¹ within the row space, spanned by D⁻¹V_r."""
-    left, vectors, inverse, kept = _singular(M)
-    basis, R = jnp.linalg.qr(jnp.where(kept[None], vectors / scale[:, None], 0))
-    R = R + jnp.diag(jnp.where(kept, 0, 1).astype(R.dtype))
-    root = basis @ solve_triangular(R, jnp.diag(inverse), trans="T") / scale[:, None]
-    return root, left, kept.sum()
-
-
-def _first(matrix, target, descent):
-    return _State(jnp.zeros_like(matrix[0]), target, descent, jnp.asarray(True), jnp.zeros((), int))
-
-
-def _step(state, matrix, target, root, descend):
+def _step(state, rows, target, root, descend):
     """One step of refinement by eq. (2), kept if it reduces the excess."""
-    c = state.c + root @ state.descent
-    residual = target - matrix @ c
+    b = state.b + root @ state.descent
+    residual = target - rows @ b
     descent = descend(residual)
     before, after = state.descent @ state.descent, descent @ descent
-    new = _State(c, residual, descent, after <= before / 4, state.steps + 1)
+    new = _State(b, residual, descent, after <= before / 4, state.steps + 1)
     better = after <= before  # false for NaN too
     return jax.tree.map(lambda a, b: jnp.where(better, a, b), new, state)._replace(
         improved=new.improved, steps=new.steps
     )
 
 
-def _refine(state, matrix, target, root):
+def _refine(state, rows, target, sign, root):
     """Step until the excess is at the rounding of y or shrinks no more."""
-    floor = jnp.finfo(matrix.dtype).eps ** 2 * (target @ target)
+    floor = jnp.finfo(rows.dtype).eps ** 2 * (target @ target)
 
     def unfinished(state):
         excess = state.descent @ state.descent
-        return (excess > floor) & state.improved & (state.steps <= _REFINEMENTS)
+        return (excess > floor) & state.improved & (state.steps < _MOST_STEPS)
 
-    return lax.while_loop(
-        unfinished,
-        lambda state: _step(state, matrix, target, root, lambda r: r @ matrix @ root),
-        state,
-    )
+    def step(state):
+        return _step(state, rows, target, root, lambda r: (sign * r) @ rows @ root)
+
+    return lax.while_loop(unfinished, step, state)
 
 
 def _attach(b, root, A, y, weight):
@@ -294,7 +268,9 @@ def _implicit(residual, solution, inverse):
 
     def refined(matvec, v):
         x = inverse(v)
-        return x + inverse(v - matvec(x))
+        for _ in range(2):
+            x = x + inverse(v - matvec(x))
+        return x
 
     def tangent_solve(linear, v):
         return lax.custom_linear_solve(linear, v, refined, symmetric=True)

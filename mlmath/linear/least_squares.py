@@ -21,7 +21,8 @@ one variance σ²,
     var wⱼ = σ̂² Vⱼⱼ,    var b = σ̂² (1/N + x̄ᵀV x̄),    t = coefficient / √var    (5)
     R² = 1 − 2L(w, b) / Σᵢ sᵢỹᵢ²,    F = (R²/r) / ((1 − R²)/(N − r − 1))           (6)
 
-A column that is constant to rounding gets weight 0. Where r < d single weights are not
+Differences from a mean that are below its rounding ε|x̄ⱼ| count as 0, so that a constant column
+gets weight 0. Where r < d single weights are not
 determined by the data: those that come back, and their variances, are those of the answer of
 least norm. This is ridge regression with λ = 0.
 
@@ -89,9 +90,9 @@ def predict(params: Params, x: Float[Real, " d"]) -> Float[Array, ""]:
     return jnp.vdot(params.weights, x) + params.bias
 
 
-def loss(params: Params, x: Float[Real, " d"], y: Float[Real, ""]) -> Float[Array, ""]:
+def loss(params: Params, x: Float[Real, " d"], y: Scalar) -> Float[Array, ""]:
     """Half the squared error of ONE example."""
-    return (y - predict(params, x)) ** 2 / 2
+    return jnp.square(y - predict(params, x)) / 2
 
 
 def objective(
@@ -173,18 +174,15 @@ def summarize(
 
 
 def _centered(X, weight):
-    """X − x̄ with columns that are constant to rounding set to 0, and x̄."""
-    first = lax.stop_gradient(_mean(X, weight))  # any shift near x̄ makes the second mean exact
+    """X − x̄, where what is below the rounding of x̄ is 0, and x̄."""
+    total = weight.sum()
+    first = lax.stop_gradient(weight @ X / total)  # any shift near x̄ makes the second mean exact
     shifted = X - first[None]
-    second = _mean(shifted, weight)
+    second = weight @ shifted / total
     centered = shifted - second[None]
-    fixed = lax.stop_gradient(_mean(centered**2, weight))
-    varies = ~(fixed <= (4 * jnp.finfo(X.dtype).eps * first) ** 2)
-    return jnp.where(varies[None], centered, 0), first + second
-
-
-def _mean(X, weight):
-    return jnp.sum(weight[:, None] * X, axis=0) / weight.sum()
+    rounding = lax.stop_gradient(jnp.abs(centered)) <= jnp.finfo(X.dtype).eps * jnp.abs(first)[None]
+    value = jnp.where(rounding, 0, centered)
+    return centered + lax.stop_gradient(value - centered), first + second
 
 
 def _sqrt(x):

@@ -132,7 +132,6 @@ def test_digits_on_nist(shared, name):
         digits(summary.r_squared, certified["r_squared"]),
         digits(summary.f_statistic, certified["F"]) if of_errors else None,
     )
-    print(name, [f and round(f, 1) for f in found], fitted.certificate, fitted.rank)
     assert found[0] >= of_coefficients
     assert found[2] >= of_r_squared
     if of_errors:
