@@ -13,8 +13,9 @@ from rich.table import Table
 from benchmarks.cases import CASES
 
 NOTE = """\
-Ours and the peer interleaved in one process pinned to {threads} processors, medians; the peer with its
-BLAS at 1 and at {threads} threads, the better one counts, in its fastest variant that is as right as ours.
+Ours and the peer interleaved in one process pinned to {threads} processors, medians; the peer with
+its BLAS at 1 and at {threads} threads, the better one counts, in its fastest variant that is as
+right as ours.
 cold: first call in a fresh process without a compilation cache, imports excluded (trace, compile,
 run). peak: resident high water of that process, interpreter, imports and data included.
 ratio: peer / ours, numpy in and device-resident; a wrong answer scores nothing."""

@@ -134,7 +134,7 @@ def fit(
     first = null if start is None else start._replace(bias=start.bias - jnp.mean(start.bias))
     return Fit(
         *newton_cg.minimize(
-            _anchored, first, X, own, weight, l2, null=null, diagonal=_diagonal,
+            _anchored, first, X, own, weight, l2, null=null, preconditioner=_preconditioner,
             tolerance=tolerance, max_steps=max_steps,
         )
     )  # fmt: skip
@@ -143,14 +143,14 @@ def fit(
 def _present(X, y, sample_weight, classes):
     """Rows that count, with labels as indicators; an unknown label that counts makes NaN."""
     X, y, weight = present(X, y, sample_weight)
-    own = y[:, None] == jnp.arange(classes)[None]
-    unknown = jnp.where(own.any(axis=1) | (weight == 0), 0, jnp.nan)
+    own = y[None] == jnp.arange(classes)[:, None]
+    unknown = jnp.where(own.any(axis=0) | (weight == 0), 0, jnp.nan)
     return X, own.astype(X.dtype), weight + unknown
 
 
 def _objective(params, X, own, weight, l2):
-    z = X @ params.weights.T + params.bias
-    losses = jax.nn.logsumexp(z, axis=1) - jnp.sum(own * z, axis=1)
+    z = params.weights @ X.T + params.bias[:, None]
+    losses = jax.nn.logsumexp(z, axis=0) - jnp.sum(own * z, axis=0)
     return weight @ losses + l2 / 2 * jnp.sum(params.weights**2)
 
 
@@ -159,10 +159,22 @@ def _anchored(params, X, own, weight, l2):
     return _objective(params, X, own, weight, l2) + weight.sum() / 2 * jnp.mean(params.bias) ** 2
 
 
-def _diagonal(params, X, own, weight, l2):
-    """Diagonal of the Hessian of the anchored objective."""
-    p = jax.nn.softmax(X @ params.weights.T + params.bias)
-    curvature = weight[:, None] * p * (1 - p)
-    return Params(
-        curvature.T @ X**2 + l2, curvature.sum(axis=0) + weight.sum() / len(params.bias) ** 2
-    )
+def _preconditioner(params, X, own, weight, l2):
+    """V ↦ V M⁻¹ for all classes with the Gram matrix of (x, 1) under their mean curvature."""
+    p = jax.nn.softmax(params.weights @ X.T + params.bias[:, None], axis=0)
+    q = weight * jnp.mean(p * (1 - p), axis=0)
+    cross = q @ X
+    gram = (q[:, None] * X).T @ X + l2 * jnp.eye(X.shape[1], dtype=X.dtype)
+    last = q.sum() + weight.sum() / len(p) ** 2
+    M = jnp.block([[gram, cross[:, None]], [cross[None], last[None, None]]])
+    scale = jax.lax.rsqrt(jnp.where(jnp.diagonal(M) > 0, jnp.diagonal(M), 1))
+    values, vectors = jnp.linalg.eigh(M * jnp.outer(scale, scale))
+    least = len(M) * float(jnp.finfo(M.dtype).eps)
+    root = scale[:, None] * vectors * jax.lax.rsqrt(jnp.maximum(values, least))[None]
+    inverse = root @ root.T
+
+    def apply(r):
+        V = jnp.concatenate([r.weights, r.bias[:, None]], axis=1) @ inverse
+        return Params(V[:, :-1], V[:, -1])
+
+    return apply

@@ -136,7 +136,7 @@ def _bound(reach, state):
     """Bound (3) on L(x) − L*, with a cheap bound on ρ² where that is good enough."""
     values, vectors = jnp.linalg.eigh(jnp.triu(state.factor).T @ jnp.triu(state.factor))
     least = jnp.finfo(values.dtype).eps * values.size
-    root = state.scale[:, None] * vectors * lax.rsqrt(jnp.maximum(values, least))
+    root = state.scale[:, None] * vectors * lax.rsqrt(jnp.maximum(values, least))[None]
     squares = state.scale**2
     # aᵀH⁻¹a ≤ Σⱼ aⱼ²/H_jj · ‖(scaled H)⁻¹‖₂
     norms = jnp.where(reach.counted, reach.features**2 @ squares[:-1] + squares[-1], 0)
