@@ -56,7 +56,7 @@ from mlmath.arrays import Count, Scalar
 from mlmath.calculus import implicit
 from mlmath.certificate import Certificate, certify, superlinear_tolerance
 
-__all__ = ["Reach", "minimize"]
+__all__ = ["Reach", "excess", "minimize"]
 
 _KEEP = 0.1  # largest δ²⁺/δ² at which the Hessian is kept
 
@@ -123,8 +123,20 @@ def minimize(
     target = tolerance * scale * (1 if reach is None else 0.5)
     state = _iterate(function, curvature, reach, flat, target, max_steps)
     x = implicit.attach(jax.grad(objective), unravel(state.x), *args)
-    excess = state.decrement / 2 if reach is None else _bound(reach, state)
-    return x, certify(objective(x, *args), excess, scale, steps=state.steps, tolerance=tolerance)
+    above = state.decrement / 2 if reach is None else _bound(reach, state)
+    return x, certify(objective(x, *args), above, scale, steps=state.steps, tolerance=tolerance)
+
+
+def excess(
+    decrement: Float[Array, ""], u: Float[Array, ""], value: Float[Array, ""]
+) -> Float[Array, ""]:
+    """Right-hand side of (3) from δ², u and L(x)."""
+    near = u < 1
+    v = jnp.where(near, u, 0.5)
+    series = 1 / 2 + v / 6 + v * v / 12  # for small u, where the closed form cancels
+    ratio = jnp.where(v < 0.01, series, (v + (1 - v) * jnp.log1p(-v)) / jnp.maximum(v, 0.01) ** 2)
+    bound = jnp.where(near, ratio * decrement, jnp.inf)
+    return jnp.where(jnp.isnan(u * decrement), jnp.nan, jnp.minimum(bound, value))
 
 
 def _distances(reach, v):
@@ -148,13 +160,8 @@ def _bound(reach, state):
         return jnp.max(jnp.where(reach.counted, rows, 0))
 
     rho2 = lax.cond(stretch**2 * cheap * state.decrement < 0.1, lambda: cheap, exact)
-    u2 = stretch**2 * rho2 * state.decrement
-    near = u2 < 1
-    u = jnp.sqrt(jnp.where(near, u2, 0.25))
-    series = 1 / 2 + u / 6 + u * u / 12  # for small u, where the closed form cancels
-    ratio = jnp.where(u < 0.01, series, (u + (1 - u) * jnp.log1p(-u)) / jnp.maximum(u, 0.01) ** 2)
-    bound = jnp.where(near, ratio * stretch * state.decrement, jnp.inf)
-    return jnp.where(jnp.isnan(u2), jnp.nan, jnp.minimum(bound, state.value))
+    u = stretch * jnp.sqrt(rho2 * state.decrement)
+    return excess(stretch * state.decrement, u, state.value)
 
 
 def _iterate(function, hessian, reach, x, target, max_steps):

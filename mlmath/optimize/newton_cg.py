@@ -8,8 +8,12 @@ with a preconditioner M that resembles H. Then
 
     x⁺ = x − t d,        δ² = gᵀd ≤ gᵀH⁻¹g ≤ δ² + rᵀH⁻¹r                        (2)
 
-and ½δ² is an estimate of L(x) − L*. A step is taken only if L
-does not rise beyond rounding and all stays finite; otherwise t is halved. Directions in which
+and ½δ² is an estimate of L(x) − L*, which far from the minimum can be far too small. Where L ≥ 0
+and a seminorm R is known with |D³L(x)[v, v, v]| ≤ R(v) vᵀH(x)v for all x and v, the excess is
+measured by eq. (3) of ``newton`` with u = R(d), the largest of δ·R(v)/√(vᵀHv) taken over the one
+direction v = d: an estimate too, but one that is L(x) itself, a bound, while the step is long.
+A step is taken only if L does not rise beyond rounding and all stays finite; otherwise t is
+halved. Directions in which
 L is flat are never entered: of many minimisers one comes back.
 
 The derivative of the answer is the implicit one, its linear systems solved by the same
@@ -43,6 +47,7 @@ from jaxtyping import Array, Float
 
 from mlmath.arrays import Count, Real, Scalar
 from mlmath.certificate import Certificate, certify, superlinear_tolerance
+from mlmath.optimize import newton
 
 __all__ = ["conjugate_gradients", "minimize"]
 
@@ -63,7 +68,7 @@ class _State(NamedTuple):
     value: Any
     gradient: Any
     direction: Any  # d
-    decrement: Any  # δ²
+    excess: Any  # estimate of L(x) − L*
     length: Any  # t of the next step
     steps: Any
 
@@ -120,6 +125,7 @@ def minimize(
     *args: Any,
     null: Any,
     preconditioner: Callable[..., Callable[[Any], Any]] | None = None,
+    reach: Callable[..., Any] | None = None,
     tolerance: Scalar | None = None,
     max_steps: Count = 100,
 ) -> tuple[Any, Certificate]:
@@ -131,7 +137,9 @@ def minimize(
         args: data and hyperparameters; derivatives flow through these.
         null: the null model, whose L scales the gap.
         preconditioner: called as ``objective`` is, returns r ↦ M⁻¹r of (1); M = I if None.
-        tolerance: largest gap ½δ²/L(null) that counts as converged; 4ε if None.
+        reach: R, called as ``reach(d, *args)`` with d of the structure of x; without it the excess
+            is estimated by ½δ².
+        tolerance: largest gap that counts as converged; 4ε if None.
         max_steps: most outer steps, counting those that were refused.
     """
     fixed = lax.stop_gradient(args)
@@ -146,13 +154,19 @@ def minimize(
         found = preconditioner(unravel(v), *fixed)
         return lambda r: ravel_pytree(found(unravel(r)))[0]
 
+    def above(direction, decrement, value):
+        if reach is None:
+            return decrement / 2
+        return newton.excess(decrement, reach(unravel(direction), *fixed), value)
+
     scale = objective(lax.stop_gradient(null), *fixed)
     if tolerance is None:
         tolerance = superlinear_tolerance(flat)
-    state = _iterate(function, inverse, flat, tolerance * scale, max_steps)
+    state = _iterate(function, inverse, above, flat, tolerance * scale, max_steps)
     x = unravel(_attach(objective, state.x, unravel, args, inverse(state.x)))
-    excess = jnp.minimum(state.decrement / 2, jnp.where(state.value >= 0, state.value, jnp.inf))
-    return x, certify(objective(x, *args), excess, scale, steps=state.steps, tolerance=tolerance)
+    return x, certify(
+        objective(x, *args), state.excess, scale, steps=state.steps, tolerance=tolerance
+    )
 
 
 def _attach(objective, flat, unravel, args, inverse):
@@ -170,7 +184,7 @@ def _attach(objective, flat, unravel, args, inverse):
     return lax.custom_root(residual, lax.stop_gradient(flat), lambda _, v: v, tangent_solve)
 
 
-def _iterate(function, inverse, x, target, max_steps):
+def _iterate(function, inverse, above, x, target, max_steps):
     value_and_gradient = jax.value_and_grad(function)
     rounding = float(jnp.finfo(x.dtype).eps)
 
@@ -180,9 +194,8 @@ def _iterate(function, inverse, x, target, max_steps):
         direction = conjugate_gradients(
             product, gradient, preconditioner=inverse(v), tolerance=_FORCING
         )
-        return _State(
-            v, value, gradient, direction, gradient @ direction, jnp.ones_like(value), steps
-        )
+        excess = above(direction, gradient @ direction, value)
+        return _State(v, value, gradient, direction, excess, jnp.ones_like(value), steps)
 
     def step(state):
         v = state.x - state.length * state.direction
@@ -197,8 +210,6 @@ def _iterate(function, inverse, x, target, max_steps):
         )
 
     def unfinished(state):  # false for NaN
-        return (
-            (state.decrement / 2 > target) & (state.steps < max_steps) & (state.length > rounding)
-        )
+        return (state.excess > target) & (state.steps < max_steps) & (state.length > rounding)
 
     return lax.while_loop(unfinished, step, at(x, *value_and_gradient(x), jnp.asarray(0)))

@@ -1,5 +1,7 @@
 """Newton's method: its laws, its guard and its certificate."""
 
+from itertools import pairwise
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -47,7 +49,7 @@ def test_converges_quadratically():
         x = newton.minimize(cost, x, 3.0, null=jnp.array(0.0), max_steps=1)[0]
         errors.append(abs(float(x) - np.log(3.0)))
     assert errors[0] > 1e-3
-    for before, after in zip(errors, errors[1:], strict=False):
+    for before, after in pairwise(errors):
         assert after <= 0.6 * before**2 + 1e-15  # f'''/(2f'') = 1/2 at the minimum
 
 
@@ -63,7 +65,7 @@ def test_a_step_that_would_rise_is_halved():
 
     path = [stopped(k) for k in range(60)]
     values = [float(cost(x, 1.0)) for x, _ in path]
-    assert all(b <= a * (1 + 1e-14) for a, b in zip(values, values[1:], strict=False))
+    assert all(b <= a * (1 + 1e-14) for a, b in pairwise(values))
     assert bool(path[-1][1].converged)
     np.testing.assert_allclose(path[-1][0], 0, atol=1e-7)
 
@@ -110,7 +112,13 @@ def test_a_given_hessian_takes_the_same_path():
 
     for steps in (1, 2, 5):
         by_hand = newton.minimize(
-            softplus_sum, jnp.ones(3), rows, 0.1, null=jnp.zeros(3), hessian=hessian, max_steps=steps
+            softplus_sum,
+            jnp.ones(3),
+            rows,
+            0.1,
+            null=jnp.zeros(3),
+            hessian=hessian,
+            max_steps=steps,
         )
         automatic = newton.minimize(
             softplus_sum, jnp.ones(3), rows, 0.1, null=jnp.zeros(3), max_steps=steps
