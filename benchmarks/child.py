@@ -77,12 +77,14 @@ def _warm(case, module, threads):
 
 def _equal_variant(case, arrays, error, peer, threads):
     """Fastest variant and threads of the peer that are as right as we are, or the most right."""
-    found = {}
+    found, settings = {}, sorted({1, threads})
     for variant in case.peers:
-        for setting in sorted({1, threads}):
+        for setting in list(settings):
             seconds, answer = peer(variant, setting)
-            if setting == 1 or seconds < 3 * found[variant, 1][1]:  # else not worth repeating
-                seconds = min(seconds, *(peer(variant, setting)[0] for _ in range(3)))
+            if setting > 1 and seconds > 5 * found[variant, 1][1]:
+                settings.remove(setting)  # threads only harm here
+                continue
+            seconds = min(seconds, *(peer(variant, setting)[0] for _ in range(3)))
             found[variant, setting] = (case.error(arrays, answer), seconds)
     equal = [v for v, (e, _) in found.items() if e <= 1.1 * error]
     chosen = (
