@@ -13,7 +13,7 @@ import statistics
 import sys
 import time
 
-_SECONDS = 8.0  # wall clock for the interleaved rounds of one case
+_SECONDS = 6.0  # wall clock for the interleaved rounds of one case
 _ROUNDS = (7, 41)
 
 

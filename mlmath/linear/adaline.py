@@ -78,7 +78,7 @@ def predict(params: Params, x: Float[Real, " d"]) -> Float[Array, ""]:
 
 def loss(params: Params, x: Float[Real, " d"], y: Float[Real, ""]) -> Float[Array, ""]:
     """Half the squared error of ONE example."""
-    return (y - predict(params, x)) ** 2 / 2
+    return jnp.square(y - predict(params, x)) / 2
 
 
 def objective(

@@ -95,7 +95,8 @@ def objective(
     sample_weight: Float[Real, " n"] | None = None,
 ) -> Float[Array, ""]:
     """Penalised objective L, eq. (2), that :func:`fit` minimises."""
-    return _objective(params, *_present(X, y, sample_weight, len(params.bias)), l2)
+    X, own, weight = _present(X, y, sample_weight, len(params.bias))
+    return _objective(params, X, own, weight, l2)
 
 
 @compiled(static=("classes",))
