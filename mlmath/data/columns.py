@@ -1,0 +1,208 @@
+"""Columns of a table as a matrix of numbers, the same at every later table.
+
+A column of numbers stays one. A column of text with the K texts seen when it was described
+becomes one column of codes 0, …, K − 1 in the order of the alphabet, −1 for a text never seen
+(``statistics.one_hot`` makes K indicators of it). A column with gaps may be filled: a number by
+its weighted mean, a text by −1, with one more column that is 1 where the gap was.
+
+>>> import polars as pl
+>>> from mlmath.data import columns
+>>> table = pl.DataFrame({"age": [1.0, None, 3.0], "sex": ["m", "f", "m"]})
+>>> described = columns.fill(columns.describe(table), table)
+>>> columns.encode(described, table).matrix
+array([[1., 0., 1.],
+       [2., 1., 0.],
+       [3., 0., 1.]])
+>>> columns.names(described)
+['age', 'age is missing', 'sex = f', 'sex = m']
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import polars as pl
+
+from mlmath.data.errors import InputError, unknown
+
+__all__ = [
+    "Column", "Encoded", "describe", "encode", "fill", "gaps", "names", "refuse_constant",
+    "refuse_gaps", "sizes",
+]  # fmt: skip
+
+_IDENTIFIER = 20  # a column of more texts than this, and half as many as rows, names the rows
+
+
+class Column(NamedTuple):
+    """What is known of one column."""
+
+    name: str
+    categories: tuple[str, ...] | None = None  # texts by the alphabet; None for numbers
+    filling: float = 0.0  # what stands for a gap; the mean of numbers, −1 for text
+    filled: bool = False  # had gaps, which are marked by a column of their own
+
+
+class Encoded(NamedTuple):
+    """A table as numbers."""
+
+    matrix: np.ndarray  # (n, d) float64, codes of text
+    unseen: dict[str, int]  # column -> rows with a text that was not seen before
+    missing: dict[str, int]  # column -> gaps in it
+
+
+def describe(table: pl.DataFrame) -> tuple[Column, ...]:
+    """Kinds and categories of the columns.
+
+    Raises:
+        InputError: if a column holds something else than numbers or a few texts.
+    """
+    return tuple(_described(column) for column in table)
+
+
+def fill(described: Sequence[Column], table: pl.DataFrame, *, weight: np.ndarray | None = None) -> tuple[Column, ...]:
+    """Mark the columns of ``table`` that have gaps as filled, by the mean under ``weight``.
+
+    Raises:
+        InputError: if there is nothing to take the mean of.
+    """
+    filled = []
+    for column in described:
+        values = table[column.name]
+        if not values.null_count():
+            filled.append(column)
+        elif column.categories is not None:
+            filled.append(column._replace(filling=-1.0, filled=True))
+        else:
+            number, present = _numbers(values), values.is_not_null().to_numpy()
+            s = present.astype(float) * (1 if weight is None else weight)
+            if not s.sum():
+                raise InputError(f"column '{column.name}' is all gaps; leave it out with --ignore.")
+            mean = float(np.average(np.where(present, number, 0), weights=s))
+            filled.append(column._replace(filling=mean, filled=True))
+    return tuple(filled)
+
+
+def encode(described: Sequence[Column], table: pl.DataFrame) -> Encoded:
+    """Matrix of the described columns, in their order, whatever the order in ``table``.
+
+    Raises:
+        InputError: if a column is not there, holds text instead of numbers, or an infinity.
+    """
+    columns, unseen, missing = [], {}, {}
+    for column in described:
+        if column.name not in table.columns:
+            raise unknown("column", column.name, table.columns)
+        values = table[column.name]
+        gap = values.is_null().to_numpy()
+        if column.categories is None:
+            numbers = _numbers(values)
+        else:
+            numbers = _codes(values, column.categories)
+            if new := int(np.sum((numbers < 0) & ~gap)):
+                unseen[column.name] = new
+        if gap.any():
+            missing[column.name] = int(gap.sum())
+        columns.append(np.where(gap, column.filling, numbers))
+        if column.filled:
+            columns.append(gap.astype(float))
+    matrix = np.stack(columns, axis=1) if columns else np.zeros((table.height, 0))
+    return Encoded(matrix, unseen, missing)
+
+
+def sizes(described: Sequence[Column]) -> tuple[int, ...]:
+    """Numbers of categories of the columns of the matrix, 0 for a number."""
+    counts = [(len(c.categories or ()), *((0,) if c.filled else ())) for c in described]
+    return tuple(size for column in counts for size in column)
+
+
+def names(described: Sequence[Column]) -> list[str]:
+    """Names of the columns of the matrix after the one-hot step."""
+    listed = []
+    for c in described:
+        listed += [c.name] if c.categories is None else [f"{c.name} = {t}" for t in c.categories]
+        listed += [f"{c.name} is missing"] if c.filled else []
+    return listed
+
+
+def gaps(table: pl.DataFrame) -> np.ndarray:
+    """Rows with a gap in some column, (n,) of truth values."""
+    return np.any([column.is_null().to_numpy() for column in table], axis=0)
+
+
+def refuse_gaps(table: pl.DataFrame, remedy: str) -> None:
+    """Raise InputError where an entry is missing, naming row and column."""
+    for column in table:
+        if count := column.null_count():
+            row = int(column.is_null().arg_max() or 0) + 1
+            more = f" and in {count - 1} more" if count > 1 else ""
+            raise InputError(f"column '{column.name}' is missing in row {row}{more}; {remedy}.")
+
+
+def refuse_constant(table: pl.DataFrame) -> None:
+    """Raise InputError where a column holds the same entry in every row."""
+    for column in table:
+        if column.n_unique() == 1:
+            value = "nothing" if column[0] is None else f"{column[0]!r}"
+            raise InputError(
+                f"column '{column.name}' is constant ({value} in every row) and tells nothing; "
+                f"leave it out with --ignore '{column.name}'."
+            )
+
+
+def _described(column):
+    if column.dtype.is_numeric() or column.dtype == pl.Boolean:
+        _numbers(column)
+        return Column(column.name)
+    if column.dtype == pl.Null:
+        raise InputError(f"column '{column.name}' is all gaps; leave it out with --ignore '{column.name}'.")
+    if column.dtype != pl.String and not isinstance(column.dtype, pl.Categorical | pl.Enum):
+        raise InputError(
+            f"column '{column.name}' holds {column.dtype}, neither numbers nor text; leave it out with "
+            f"--ignore '{column.name}'."
+        )
+    texts = column.cast(pl.String)
+    parsed = texts.cast(pl.Float64, strict=False).is_not_null()
+    present = texts.is_not_null()
+    if not parsed.all() and 2 * parsed.sum() >= present.sum() > 0:
+        _refuse_text(column, texts, present & ~parsed)
+    categories = tuple(texts.drop_nulls().unique().sort())
+    if len(categories) > max(_IDENTIFIER, len(column) / 2):
+        raise InputError(
+            f"column '{column.name}' holds {len(categories)} different texts in {len(column)} rows; "
+            f"leave it out with --ignore '{column.name}'."
+        )
+    return Column(column.name, categories)
+
+
+def _numbers(column):
+    """Column as float64, a gap as 0."""
+    if not (column.dtype.is_numeric() or column.dtype == pl.Boolean):
+        if column.dtype == pl.Null:
+            return np.zeros(len(column))
+        texts = column.cast(pl.String)
+        _refuse_text(column, texts, texts.is_not_null())
+    numbers = column.cast(pl.Float64).fill_null(0).fill_nan(0).to_numpy()
+    if not np.isfinite(numbers).all():
+        row = int(np.argmax(~np.isfinite(numbers)))
+        raise InputError(
+            f"column '{column.name}' is {numbers[row]} in row {row + 1}; numbers must be finite."
+        )
+    return numbers
+
+
+def _refuse_text(column, texts, wrong):
+    row = int(wrong.arg_max())
+    raise InputError(
+        f"column '{column.name}' holds the text '{texts[row]}' in row {row + 1}, where numbers belong; "
+        f"correct it, or leave the column out with --ignore '{column.name}'."
+    )
+
+
+def _codes(column, categories):
+    """Codes of the texts as float64, −1 for a gap or a text that is not a category."""
+    if column.dtype.is_numeric() or column.dtype == pl.Boolean:
+        raise InputError(f"column '{column.name}' holds numbers, where it held text in the fit.")
+    texts = column.cast(pl.String)
+    known = pl.Series(categories, dtype=pl.String)
+    codes = texts.replace_strict(known, pl.Series(range(len(known)), dtype=pl.Float64), default=-1.0)
+    return codes.fill_null(-1.0).to_numpy()
