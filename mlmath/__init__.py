@@ -18,7 +18,11 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 __all__ = ["__version__", "rows"]
 
-install_import_hook("mlmath", "mlmath.arguments.checked")
+# The shell passes no arrays and must answer before jax, which the hook imports, is there.
+_CHECKED = [
+    module.name for module in iter_modules(__path__, "mlmath.") if module.name != "mlmath.cli"
+]
+install_import_hook(_CHECKED, "mlmath.arguments.checked")
 
 
 def __getattr__(name: str) -> Any:
@@ -27,7 +31,9 @@ def __getattr__(name: str) -> Any:
         return import_module("mlmath.arrays").rows
     if name in __dir__():
         return import_module(f"mlmath.{name}")
-    raise AttributeError(f"module 'mlmath' has no attribute '{name}'; it has {', '.join(__dir__())}")
+    raise AttributeError(
+        f"module 'mlmath' has no attribute '{name}'; it has {', '.join(__dir__())}"
+    )
 
 
 def __dir__() -> list[str]:

@@ -58,19 +58,26 @@ def checked(function: F) -> F:
 def _sentence(function, signature, args, kwargs):
     from beartype.door import is_bearable
 
-    where, known = f"{function.__module__.removeprefix('mlmath.')}.{function.__name__}", {}
+    where = f"{function.__module__.removeprefix('mlmath.')}.{function.__name__}"
+    known: dict[str, tuple[int, str]] = {}  # size of a dimension, and the argument that set it
     with jaxtyped("context"):
         for name, value in signature.bind(*args, **kwargs).arguments.items():
             annotation = signature.parameters[name].annotation
             if annotation is inspect.Parameter.empty:
                 continue
             if not is_bearable(value, annotation):
-                return f"{where}: {name} must be {_expected(annotation, known)}, got {_got(value)}{_fix(annotation, value)}."
+                expected, fix = _expected(annotation, known), _fix(annotation, value)
+                return f"{where}: {name} must be {expected}, got {_got(value)}{fix}."
             if not _record_fits(value, annotation):
                 shapes = ", ".join(f"{k} {_got(v)}" for k, v in value._asdict().items())
-                return f"{where}: {name} ({shapes}) does not fit the other arguments{_sizes(known)}."
+                return (
+                    f"{where}: {name} ({shapes}) does not fit the other arguments{_sizes(known)}."
+                )
             _learn(annotation, value, name, known)
-    return f"{where}: the result is not {_expected(signature.return_annotation, known)}; a function passed to it returned another shape or dtype."
+    expected = _expected(signature.return_annotation, known)
+    return (
+        f"{where}: the result is not {expected}; a function passed to it returned something else."
+    )
 
 
 def _leaves(annotation: Any) -> Iterator[Any]:
@@ -96,7 +103,7 @@ def _fields(annotation):
 def _record_fits(value, annotation):
     fields = _fields(annotation) if hasattr(value, "_fields") else {}
     return all(
-        isinstance(array, Shaped[type(array), _arrays(fields[name])[0].dim_str])
+        isinstance(array, Shaped[type(array), _arrays(fields[name])[0].dim_str])  # type: ignore[arg-type]
         for name in fields
         if hasattr(array := getattr(value, name, None), "shape")
     )
@@ -112,7 +119,9 @@ def _learn(annotation, value, name, known):
 def _sizes(known):
     if not known:
         return ""
-    return " with " + " and ".join(f"{d} = {size} (from {name})" for d, (size, name) in known.items())
+    return " with " + " and ".join(
+        f"{d} = {size} (from {name})" for d, (size, name) in known.items()
+    )
 
 
 def _expected(annotation, known):
@@ -127,7 +136,9 @@ def _expected(annotation, known):
         words.append(f"{article} {listed} array of shape {shape}{sizes}" if dims else "a number")
     for leaf in _leaves(annotation):
         if leaf not in arrays:
-            words.append(_WORD.get(leaf, f"{leaf.__module__}.{leaf.__name__}".removeprefix("mlmath.")))
+            words.append(
+                _WORD.get(leaf, f"{leaf.__module__}.{leaf.__name__}".removeprefix("mlmath."))
+            )
     return " or ".join(sorted(dict.fromkeys(words), key=len))
 
 

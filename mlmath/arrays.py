@@ -27,8 +27,8 @@ def rows(function: Callable[..., Any]) -> Callable[..., Any]:
     computed at a time, so that memory stays bounded whatever the number of rows.
 
     >>> import jax.numpy as jnp, mlmath
-    >>> mlmath.rows(jnp.vdot)(jnp.array([1.0, 2.0]), jnp.array([[1.0, 1.0], [0.0, 3.0]]))
-    Array([3., 6.], dtype=float32)
+    >>> print(mlmath.rows(jnp.vdot)(jnp.array([1.0, 2.0]), jnp.array([[1.0, 1.0], [0.0, 3.0]])))
+    [3. 6.]
     """
 
     def batched(params: Any, *data: Any, batch_size: int | None = None) -> Any:

@@ -70,7 +70,7 @@ def predict(params: Params, x: Float[Real, " d"]) -> Float[Array, ""]:
 
 def loss(params: Params, x: Float[Real, " d"], y: Float[Real, ""]) -> Float[Array, ""]:
     """Half the squared error of ONE example."""
-    return (y - predict(params, x)) ** 2 / 2
+    return jnp.square(y - predict(params, x)) / 2
 
 
 def objective(
@@ -109,7 +109,7 @@ def fit(
     l2 = jnp.broadcast_to(jnp.asarray(l2, X.dtype), X.shape[1:])
     total = weight.sum()
     center, mean = weight @ X / total, weight @ y / total
-    Xc, yc = X - center, y - mean
+    Xc, yc = X - center[None], y - mean
     route = _primal if X.shape[1] <= X.shape[0] else _dual
     w, bound = route(Xc, yc, weight, l2)
     residual = yc - Xc @ w
@@ -133,7 +133,7 @@ def _primal(X, y, weight, l2):
 
 def _dual(X, y, weight, l2):
     """Weights by eq. (4), and g ↦ gᵀΛ⁻¹g ≥ gᵀH⁻¹g."""
-    scaled = X / l2
+    scaled = X / l2[None]
     system = jnp.eye(len(y), dtype=X.dtype) + weight[:, None] * (X @ scaled.T)
     return jnp.linalg.solve(system, weight * y) @ scaled, lambda g: g @ (g / l2)
 

@@ -108,7 +108,9 @@ def _iterate(function, x, target, max_steps):
         h = hessian(state.x)
         diagonal = jnp.diagonal(h)
         scale = lax.rsqrt(jnp.where(diagonal > 0, diagonal, 1))
-        factor = cho_factor(h * jnp.outer(scale, scale) + 4 * x.size * rounding * jnp.eye(x.size, dtype=x.dtype))[0]
+        factor = cho_factor(
+            h * jnp.outer(scale, scale) + 4 * x.size * rounding * jnp.eye(x.size, dtype=x.dtype)
+        )[0]
         direction = solve(factor, scale, state.gradient)
         return state._replace(
             factor=factor,
@@ -124,7 +126,9 @@ def _iterate(function, x, target, max_steps):
         value, gradient = value_and_gradient(v)
         direction = solve(state.factor, state.scale, gradient)
         decrement = gradient @ direction
-        taken = (value <= state.value + 8 * rounding * jnp.abs(state.value)) & jnp.isfinite(decrement)
+        taken = (value <= state.value + 8 * rounding * jnp.abs(state.value)) & jnp.isfinite(
+            decrement
+        )
         proposed = state._replace(
             x=v,
             value=value,
@@ -139,7 +143,9 @@ def _iterate(function, x, target, max_steps):
         return chosen._replace(steps=state.steps + 1)
 
     def unfinished(state):  # false for NaN: a singular Hessian ends the iteration
-        return (state.decrement / 2 > target) & (state.steps < max_steps) & (state.length > rounding)
+        return (
+            (state.decrement / 2 > target) & (state.steps < max_steps) & (state.length > rounding)
+        )
 
     def descend(state):
         state = lax.while_loop(lambda s: unfinished(s) & s.fresh, step, state)

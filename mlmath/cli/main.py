@@ -1,0 +1,63 @@
+"""The command ``mlmath``: finds the subcommand, turns refusals into one sentence and exit code 2.
+
+jax is imported by the subcommand that needs it, so help and refusals come at once.
+"""
+
+import difflib
+import os
+import sys
+from importlib import import_module
+
+from mlmath.cli.refusal import Refusal
+
+__all__ = ["COMMANDS", "main"]
+
+COMMANDS = {
+    "tour": "fit real models to real data and write a report (what `mlmath` alone does)",
+}
+
+_HELP = """mlmath: the mathematics behind machine learning, with certificates.
+
+usage: mlmath [COMMAND] [OPTIONS]
+
+{commands}
+
+`mlmath COMMAND --help` explains a command; `mlmath --version` prints the version.
+"""
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run ``mlmath`` with the arguments ``argv`` and return its exit code."""
+    words = sys.argv[1:] if argv is None else argv
+    try:
+        return _dispatch(words)
+    except Refusal as refusal:
+        print(f"mlmath: {refusal}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("mlmath: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # the reader of our output has gone: nothing is left to say
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+
+
+def _dispatch(words: list[str]) -> int:
+    if words and words[0] in ("-h", "--help"):
+        width = max(map(len, COMMANDS))
+        commands = "\n".join(f"  {name:<{width}}  {line}" for name, line in COMMANDS.items())
+        print(_HELP.format(commands=commands), end="")
+        return 0
+    if words and words[0] == "--version":
+        from mlmath import __version__
+
+        print(f"mlmath {__version__}")
+        return 0
+    if not words or words[0].startswith("-"):
+        words = ["tour", *words]
+    name, *rest = words
+    if name not in COMMANDS:
+        near = difflib.get_close_matches(name, COMMANDS, n=1)
+        hint = f"did you mean `mlmath {near[0]}`?" if near else "`mlmath --help` lists them."
+        raise Refusal(f"there is no command '{name}'; {hint}")
+    return import_module(f"mlmath.cli.{name}").run(rest)

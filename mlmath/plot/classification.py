@@ -1,0 +1,58 @@
+"""Figures of a model of two classes.
+
+matplotlib is imported when a figure is drawn.
+"""
+
+from typing import TYPE_CHECKING
+
+from jaxtyping import Float
+
+from mlmath.arrays import Labels, Real
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["probabilities", "receiver_operating_characteristic"]
+
+
+def probabilities(
+    probability: Float[Real, " n"], label: Labels, *, negative: str = "0", positive: str = "1"
+) -> "Figure":
+    """Draw how the predicted probability of the positive class is spread within each class."""
+    import numpy as np
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(5.6, 4.4), layout="constrained")
+    axes = figure.subplots()
+    p, y = np.asarray(probability), np.asarray(label).astype(bool)
+    bins = np.linspace(0, 1, 26).tolist()
+    axes.hist(p[~y], bins, alpha=0.7, label=negative)
+    axes.hist(p[y], bins, alpha=0.7, label=positive)
+    axes.axvline(0.5, color="0.4", linestyle=":")
+    axes.set(
+        xlabel=f"predicted probability of {positive}", ylabel="held-out examples", yscale="symlog"
+    )
+    axes.set_yticks([0, 1, 3, 10, 30, 100], ["0", "1", "3", "10", "30", "100"])
+    axes.legend(frameon=False)
+    return figure
+
+
+def receiver_operating_characteristic(probability: Float[Real, " n"], label: Labels) -> "Figure":
+    """Draw the true positive rate against the false positive rate over all thresholds.
+
+    Tied probabilities are crossed in one step, so the area under the curve is exact.
+    """
+    import numpy as np
+    from matplotlib.figure import Figure
+
+    p, y = np.asarray(probability), np.asarray(label).astype(float)
+    thresholds = np.unique(p)[::-1]
+    true = np.array([0, *(y[p >= t].sum() for t in thresholds)]) / max(y.sum(), 1)
+    false = np.array([0, *((1 - y)[p >= t].sum() for t in thresholds)]) / max((1 - y).sum(), 1)
+    figure = Figure(figsize=(4.8, 4.4), layout="constrained")
+    axes = figure.subplots()
+    axes.plot(false, true, label=f"area {np.trapezoid(true, false):.4f}")
+    axes.plot([0, 1], [0, 1], color="0.6", linewidth=1, label="chance")
+    axes.set(xlabel="false positive rate", ylabel="true positive rate", aspect="equal")
+    axes.legend(frameon=False, loc="lower right")
+    return figure
