@@ -1,0 +1,95 @@
+"""Flags of a command: a dataclass made of a list of fields, read by tyro; errors are one sentence."""
+
+import contextlib
+import dataclasses
+import io
+import re
+from collections.abc import Sequence
+from typing import Annotated, Any, NamedTuple
+
+from mlmath.cli.nearest import hint
+from mlmath.cli.refusal import Refusal
+
+__all__ = ["Option", "parse"]
+
+_REQUIRED: Any = dataclasses.MISSING
+
+
+class Option(NamedTuple):
+    """One field of a command."""
+
+    name: str
+    kind: Any  # its type
+    help: str
+    default: Any = _REQUIRED
+    metavar: str | None = None
+    positional: bool = False
+
+
+def parse(prog: str, description: str, options: Sequence[Option], words: Sequence[str]) -> Any:
+    """Read ``words`` into a record with one field per option.
+
+    Raises:
+        Refusal: if they do not fit; the message is one sentence.
+        SystemExit: after ``--help``.
+    """
+    import tyro
+
+    record = dataclasses.make_dataclass("Flags", [_field(option) for option in options])
+    complaint = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(complaint):
+            return tyro.cli(
+                record, prog=prog, description=description, args=_joined(words, options),
+                config=(tyro.conf.FlagCreatePairsOff,),
+            )  # fmt: skip
+    except SystemExit as stop:
+        if not stop.code:
+            raise
+    raise Refusal(_sentence(complaint.getvalue(), options, prog))
+
+
+def _field(option):
+    import tyro
+
+    described = tyro.conf.arg(help=option.help.replace("%", "%%"), metavar=option.metavar)
+    kind = Annotated[option.kind, described]
+    if option.positional:
+        kind = tyro.conf.Positional[kind]
+    if option.kind == tuple[str, ...]:
+        kind = tyro.conf.UseAppendAction[kind]
+    if option.default is _REQUIRED:
+        return option.name, kind
+    return option.name, kind, dataclasses.field(default=option.default)
+
+
+def _joined(words, options):
+    """``--name value`` as ``--name=value``, so that a value may begin with a dash."""
+    valued = {_flag(o.name) for o in options if o.kind is not bool and not o.positional}
+    joined, waiting = [], False
+    for word in words:
+        if waiting and not word.startswith("--"):
+            joined[-1] += f"={word}"
+            waiting = False
+        else:
+            joined.append(word)
+            waiting = word in valued
+    return joined
+
+
+def _sentence(complaint, options, prog):
+    body = complaint.split("\n")[1:]
+    kept = []
+    for line in body:
+        if "──" in line or "Argument helptext" in line:
+            break
+        kept.append(line.strip("│ "))
+    text = re.sub(r"\s+", " ", " ".join(kept)).strip().rstrip(".")
+    if stray := re.match(r"Unrecognized options: (--[^\s,=]+)", text):
+        known = [_flag(option.name) for option in options]
+        return f"there is no option '{stray[1]}'; {hint(stray[1], known, f'`{prog} --help` lists them.')}"
+    return f"{text[:1].lower()}{text[1:]}; see `{prog} --help`."
+
+
+def _flag(name):
+    return "--" + name.replace("_", "-")
