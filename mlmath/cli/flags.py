@@ -35,6 +35,7 @@ def parse(prog: str, description: str, options: Sequence[Option], words: Sequenc
     """
     import tyro
 
+    _refuse_unknown(words, options, prog)
     record = dataclasses.make_dataclass("Flags", [_field(option) for option in options])
     complaint = io.StringIO()
     try:
@@ -46,7 +47,7 @@ def parse(prog: str, description: str, options: Sequence[Option], words: Sequenc
     except SystemExit as stop:
         if not stop.code:
             raise
-    raise Refusal(_sentence(complaint.getvalue(), options, prog))
+    raise Refusal(_sentence(complaint.getvalue(), prog))
 
 
 def _field(option):
@@ -77,7 +78,16 @@ def _joined(words, options):
     return joined
 
 
-def _sentence(complaint, options, prog):
+def _refuse_unknown(words, options, prog):
+    known = ["--help", *(_flag(o.name) for o in options if not o.positional)]
+    for word in words:
+        name = word.partition("=")[0].replace("_", "-")
+        if name.startswith("--") and name not in known:
+            listed = f"`{prog} --help` lists them."
+            raise Refusal(f"there is no option '{name}'; {hint(name, known, listed)}")
+
+
+def _sentence(complaint, prog):
     body = complaint.split("\n")[1:]
     kept = []
     for line in body:
@@ -85,9 +95,6 @@ def _sentence(complaint, options, prog):
             break
         kept.append(line.strip("│ "))
     text = re.sub(r"\s+", " ", " ".join(kept)).strip().rstrip(".")
-    if stray := re.match(r"Unrecognized options: (--[^\s,=]+)", text):
-        known = [_flag(option.name) for option in options]
-        return f"there is no option '{stray[1]}'; {hint(stray[1], known, f'`{prog} --help` lists them.')}"
     return f"{text[:1].lower()}{text[1:]}; see `{prog} --help`."
 
 

@@ -69,7 +69,7 @@ def write_params(folder: Path, params: Any) -> None:
     """Write the arrays of ``params`` by their paths in the tree."""
     from safetensors.numpy import save
 
-    _write(folder / _PARAMS, save({k: np.ascontiguousarray(v) for k, v in _leaves(params).items()}))
+    _write(folder / _PARAMS, save({k: np.array(v, order="C") for k, v in _leaves(params).items()}))
 
 
 def read_record(folder: Path) -> dict[str, Any]:

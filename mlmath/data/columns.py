@@ -26,7 +26,7 @@ import polars as pl
 from mlmath.data.errors import InputError, unknown
 
 __all__ = [
-    "Column", "Encoded", "describe", "encode", "fill", "gaps", "names", "refuse_constant",
+    "Column", "Encoded", "describe", "encode", "fill", "gaps", "names", "numbers", "refuse_constant",
     "refuse_gaps", "sizes",
 ]  # fmt: skip
 
@@ -38,7 +38,7 @@ class Column(NamedTuple):
 
     name: str
     categories: tuple[str, ...] | None = None  # texts by the alphabet; None for numbers
-    filling: float = 0.0  # what stands for a gap; the mean of numbers, −1 for text
+    filling: float = 0.0  # what stands for a gap: the mean of numbers, −1 for text
     filled: bool = False  # had gaps, which are marked by a column of their own
 
 
@@ -59,8 +59,10 @@ def describe(table: pl.DataFrame) -> tuple[Column, ...]:
     return tuple(_described(column) for column in table)
 
 
-def fill(described: Sequence[Column], table: pl.DataFrame, *, weight: np.ndarray | None = None) -> tuple[Column, ...]:
-    """Mark the columns of ``table`` that have gaps as filled, by the mean under ``weight``.
+def fill(
+    described: Sequence[Column], table: pl.DataFrame, *, weight: np.ndarray | None = None
+) -> tuple[Column, ...]:
+    """Let gaps be filled: by the mean under ``weight``, marked where ``table`` has gaps.
 
     Raises:
         InputError: if there is nothing to take the mean of.
@@ -68,17 +70,13 @@ def fill(described: Sequence[Column], table: pl.DataFrame, *, weight: np.ndarray
     filled = []
     for column in described:
         values = table[column.name]
-        if not values.null_count():
-            filled.append(column)
-        elif column.categories is not None:
-            filled.append(column._replace(filling=-1.0, filled=True))
-        else:
-            number, present = _numbers(values), values.is_not_null().to_numpy()
-            s = present.astype(float) * (1 if weight is None else weight)
-            if not s.sum():
-                raise InputError(f"column '{column.name}' is all gaps; leave it out with --ignore.")
-            mean = float(np.average(np.where(present, number, 0), weights=s))
-            filled.append(column._replace(filling=mean, filled=True))
+        present = values.is_not_null().to_numpy()
+        s = present.astype(float) * (1 if weight is None else weight)
+        if not s.any():
+            raise InputError(_all_gaps(column.name))
+        absent = present.size - present.sum() if weight is None else np.sum(~present & (weight > 0))
+        mean = -1.0 if column.categories is not None else float(s @ numbers(values) / s.sum())
+        filled.append(column._replace(filling=mean, filled=column.filled or bool(absent)))
     return tuple(filled)
 
 
@@ -95,14 +93,14 @@ def encode(described: Sequence[Column], table: pl.DataFrame) -> Encoded:
         values = table[column.name]
         gap = values.is_null().to_numpy()
         if column.categories is None:
-            numbers = _numbers(values)
+            entries = numbers(values)
         else:
-            numbers = _codes(values, column.categories)
-            if new := int(np.sum((numbers < 0) & ~gap)):
+            entries = _codes(values, column.categories)
+            if new := int(np.sum((entries < 0) & ~gap)):
                 unseen[column.name] = new
         if gap.any():
             missing[column.name] = int(gap.sum())
-        columns.append(np.where(gap, column.filling, numbers))
+        columns.append(np.where(gap, column.filling, entries))
         if column.filled:
             columns.append(gap.astype(float))
     matrix = np.stack(columns, axis=1) if columns else np.zeros((table.height, 0))
@@ -126,35 +124,56 @@ def names(described: Sequence[Column]) -> list[str]:
 
 def gaps(table: pl.DataFrame) -> np.ndarray:
     """Rows with a gap in some column, (n,) of truth values."""
-    return np.any([column.is_null().to_numpy() for column in table], axis=0)
+    masks = [column.is_null().to_numpy() for column in table]
+    return np.any([np.zeros(table.height, bool), *masks], axis=0)
 
 
-def refuse_gaps(table: pl.DataFrame, remedy: str) -> None:
-    """Raise InputError where an entry is missing, naming row and column."""
+def refuse_gaps(table: pl.DataFrame, counted: np.ndarray, remedy: str) -> None:
+    """Raise InputError where an entry of a row that counts is missing, naming row and column."""
     for column in table:
-        if count := column.null_count():
-            row = int(column.is_null().arg_max() or 0) + 1
-            more = f" and in {count - 1} more" if count > 1 else ""
-            raise InputError(f"column '{column.name}' is missing in row {row}{more}; {remedy}.")
+        rows = np.flatnonzero(column.is_null().to_numpy() & counted)
+        if rows.size:
+            more = f" and in {rows.size - 1} more" if rows.size > 1 else ""
+            raise InputError(f"column '{column.name}' is missing in row {rows[0] + 1}{more}; {remedy}.")
 
 
 def refuse_constant(table: pl.DataFrame) -> None:
     """Raise InputError where a column holds the same entry in every row."""
     for column in table:
-        if column.n_unique() == 1:
-            value = "nothing" if column[0] is None else f"{column[0]!r}"
+        entries = column.drop_nulls()
+        if entries.n_unique() == 1:
             raise InputError(
-                f"column '{column.name}' is constant ({value} in every row) and tells nothing; "
+                f"column '{column.name}' is constant ({entries[0]!r} in every row) and tells nothing; "
                 f"leave it out with --ignore '{column.name}'."
             )
 
 
+def numbers(column: pl.Series) -> np.ndarray:
+    """Column of numbers as float64, a gap as 0.
+
+    Raises:
+        InputError: if it holds text or an infinity; the message names the row.
+    """
+    if column.null_count() == len(column):
+        return np.zeros(len(column))
+    if not _is_numeric(column):
+        texts = column.cast(pl.String)
+        _refuse_text(column, texts, texts.is_not_null())
+    entries = column.cast(pl.Float64).fill_null(0).fill_nan(0).to_numpy()
+    if not np.isfinite(entries).all():
+        row = int(np.argmax(~np.isfinite(entries)))
+        raise InputError(
+            f"column '{column.name}' is {entries[row]} in row {row + 1}; numbers must be finite."
+        )
+    return entries
+
+
 def _described(column):
-    if column.dtype.is_numeric() or column.dtype == pl.Boolean:
-        _numbers(column)
+    if column.null_count() == len(column):
+        raise InputError(_all_gaps(column.name))
+    if _is_numeric(column):
+        numbers(column)
         return Column(column.name)
-    if column.dtype == pl.Null:
-        raise InputError(f"column '{column.name}' is all gaps; leave it out with --ignore '{column.name}'.")
     if column.dtype != pl.String and not isinstance(column.dtype, pl.Categorical | pl.Enum):
         raise InputError(
             f"column '{column.name}' holds {column.dtype}, neither numbers nor text; leave it out with "
@@ -166,28 +185,12 @@ def _described(column):
     if not parsed.all() and 2 * parsed.sum() >= present.sum() > 0:
         _refuse_text(column, texts, present & ~parsed)
     categories = tuple(texts.drop_nulls().unique().sort())
-    if len(categories) > max(_IDENTIFIER, len(column) / 2):
+    if len(categories) > max(_IDENTIFIER, present.sum() / 2):
         raise InputError(
-            f"column '{column.name}' holds {len(categories)} different texts in {len(column)} rows; "
+            f"column '{column.name}' holds {len(categories)} different texts in {present.sum()} rows; "
             f"leave it out with --ignore '{column.name}'."
         )
     return Column(column.name, categories)
-
-
-def _numbers(column):
-    """Column as float64, a gap as 0."""
-    if not (column.dtype.is_numeric() or column.dtype == pl.Boolean):
-        if column.dtype == pl.Null:
-            return np.zeros(len(column))
-        texts = column.cast(pl.String)
-        _refuse_text(column, texts, texts.is_not_null())
-    numbers = column.cast(pl.Float64).fill_null(0).fill_nan(0).to_numpy()
-    if not np.isfinite(numbers).all():
-        row = int(np.argmax(~np.isfinite(numbers)))
-        raise InputError(
-            f"column '{column.name}' is {numbers[row]} in row {row + 1}; numbers must be finite."
-        )
-    return numbers
 
 
 def _refuse_text(column, texts, wrong):
@@ -200,9 +203,18 @@ def _refuse_text(column, texts, wrong):
 
 def _codes(column, categories):
     """Codes of the texts as float64, −1 for a gap or a text that is not a category."""
-    if column.dtype.is_numeric() or column.dtype == pl.Boolean:
-        raise InputError(f"column '{column.name}' holds numbers, where it held text in the fit.")
     texts = column.cast(pl.String)
     known = pl.Series(categories, dtype=pl.String)
-    codes = texts.replace_strict(known, pl.Series(range(len(known)), dtype=pl.Float64), default=-1.0)
+    order = pl.Series(range(len(known)), dtype=pl.Float64)
+    codes = texts.replace_strict(known, order, default=-1.0, return_dtype=pl.Float64)
+    if _is_numeric(column) and not (codes >= 0).any():
+        raise InputError(f"column '{column.name}' holds numbers, where it held text in the fit.")
     return codes.fill_null(-1.0).to_numpy()
+
+
+def _is_numeric(column):
+    return column.dtype.is_numeric() or column.dtype == pl.Boolean
+
+
+def _all_gaps(name):
+    return f"column '{name}' is all gaps; leave it out with --ignore '{name}'."

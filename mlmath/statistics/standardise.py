@@ -72,7 +72,7 @@ def objective(
 ) -> Float[Array, ""]:
     """Weighted squared distance L to the center, eq. (3), that :func:`fit` minimises."""
     X, _, weight = present(X, jnp.zeros(X.shape[0], X.dtype), sample_weight)
-    return weight @ jnp.sum((X - params.center) ** 2, axis=1) / 2
+    return weight @ jnp.sum((X - params.center[None]) ** 2, axis=1) / 2
 
 
 @compiled()
@@ -89,18 +89,20 @@ def fit(X: Float[Real, "n d"], *, sample_weight: Float[Real, " n"] | None = None
     X, _, weight = present(X, jnp.zeros(X.shape[0], X.dtype), sample_weight)
     total = jnp.sum(weight)
     first = weight @ X / total
-    shift = weight @ (X - first) / total
+    offset = X - first[None]
+    shift = weight @ offset / total
     center = first + shift
-    squares = weight @ (X - first) ** 2 - total * shift**2
+    squares = weight @ offset**2 - total * shift**2
     rounding = 4 * float(jnp.finfo(X.dtype).eps)
     varies = squares > total * (rounding * center) ** 2
     scale = jnp.where(varies, jnp.sqrt(jnp.where(varies, squares / total, 1)), 1)
-    gradient = weight @ (X - center)
+    residual = X - center[None]
+    gradient = weight @ residual
     return Fit(
         # NaN in, NaN out: a comparison with NaN is false, and 1 would look like an answer
         Params(center, jnp.where(jnp.isnan(squares), jnp.nan, scale)),
         certify(
-            weight @ jnp.sum((X - center) ** 2, axis=1) / 2,
+            weight @ jnp.sum(residual**2, axis=1) / 2,
             gradient @ gradient / total / 2,
             weight @ jnp.sum(X**2, axis=1) / 2,
             tolerance=superlinear_tolerance(X),
