@@ -11,6 +11,7 @@ import types
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar, Union, get_args, get_origin
 
+import numpy as np
 from jaxtyping import AbstractArray, AnnotationError, Shaped, jaxtyped
 
 __all__ = ["ArgumentError", "checked"]
@@ -19,7 +20,13 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 _KIND = {"Float": "float", "Int": "integer", "Bool": "boolean", "Shaped": "numeric"}
-_WORD = {type(None): "None", float: "a number", int: "a number"}
+_WORD = {
+    type(None): "None",
+    float: "a number",
+    int: "a number",
+    np.generic: "a number",
+    Callable: "a function",
+}
 
 
 class ArgumentError(AnnotationError, TypeError):
@@ -136,9 +143,9 @@ def _expected(annotation, known):
         words.append(f"{article} {listed} array of shape {shape}{sizes}" if dims else "a number")
     for leaf in _leaves(annotation):
         if leaf not in arrays:
-            words.append(
-                _WORD.get(leaf, f"{leaf.__module__}.{leaf.__name__}".removeprefix("mlmath."))
-            )
+            plain = get_origin(leaf) or leaf
+            name = f"{plain.__module__}.{plain.__name__}".removeprefix("mlmath.")
+            words.append(_WORD.get(plain, name))
     return " or ".join(sorted(dict.fromkeys(words), key=len))
 
 

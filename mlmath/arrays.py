@@ -4,7 +4,7 @@
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import jax
 import numpy as np
@@ -13,10 +13,14 @@ from jaxtyping import Bool, Float, Int
 __all__ = ["Count", "Label", "Labels", "Real", "Scalar", "rows"]
 
 Real = jax.Array | np.ndarray
-Scalar = float | int | Float[Real, ""] | Int[Real, ""]  # under jit a Python number is an array
-Count = int | Int[Real, ""]
+if TYPE_CHECKING:
+    NumPyScalar: TypeAlias = float
+else:
+    NumPyScalar = np.generic
+Scalar = float | int | NumPyScalar | Float[Real, ""] | Int[Real, ""]  # under jit an array
+Count = int | NumPyScalar | Int[Real, ""]
 Labels = Float[Real, " n"] | Int[Real, " n"] | Bool[Real, " n"]
-Label = Float[Real, ""] | Int[Real, ""] | Bool[Real, ""]
+Label = Scalar | Bool[Real, ""]
 
 
 def rows(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -31,9 +31,9 @@ class Certificate(NamedTuple):
 
 
 def certify(
-    objective: Float[Real, ""],
-    excess: Float[Real, ""],
-    null: Float[Real, ""],
+    objective: Scalar,
+    excess: Scalar,
+    null: Scalar,
     *,
     steps: Count = 0,
     tolerance: Scalar = 0.0,

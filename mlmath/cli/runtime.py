@@ -41,4 +41,5 @@ def device() -> str:
     import jax
 
     first = jax.devices()[0]
-    return f"{len(jax.devices())} × {first.device_kind} ({first.platform})"
+    kind = first.device_kind if first.platform in first.device_kind.lower() else str(first)
+    return f"{len(jax.devices())} × {kind}"

@@ -8,7 +8,7 @@ from typing import Annotated, Any, NamedTuple
 
 from mlmath.cli import report, runtime
 
-__all__ = ["run"]
+__all__ = ["run", "tour"]
 
 
 class _Stop(NamedTuple):

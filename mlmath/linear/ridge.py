@@ -68,7 +68,7 @@ def predict(params: Params, x: Float[Real, " d"]) -> Float[Array, ""]:
     return jnp.vdot(params.weights, x) + params.bias
 
 
-def loss(params: Params, x: Float[Real, " d"], y: Float[Real, ""]) -> Float[Array, ""]:
+def loss(params: Params, x: Float[Real, " d"], y: Scalar) -> Float[Array, ""]:
     """Half the squared error of ONE example."""
     return jnp.square(y - predict(params, x)) / 2
 

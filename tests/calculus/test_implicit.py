@@ -1,0 +1,72 @@
+"""Implicit differentiation: eq. (1), whatever found the solution."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from mlmath.calculus import implicit
+
+
+def quadratic(x, A, b):
+    return A @ x - b
+
+
+def system(seed=0, d=4):
+    rng = np.random.default_rng(seed)
+    A = rng.normal(size=(d, d)) + d * np.eye(d)
+    return jnp.asarray(A), jnp.asarray(rng.normal(size=d))
+
+
+def solved(A, b):
+    found = jnp.linalg.solve(lax.stop_gradient(A), lax.stop_gradient(b))
+    return implicit.attach(quadratic, found, A, b)
+
+
+def test_derivative_is_minus_inverse_times_partial():
+    A, b = system()
+    x = np.linalg.solve(A, b)
+    inverse = np.linalg.inv(A)
+    jacobian_A, jacobian_b = jax.jacobian(solved, argnums=(0, 1))(A, b)
+    np.testing.assert_allclose(jacobian_b, inverse, rtol=1e-12)
+    # g = Ax − b, so ∂g/∂A_jk = e_j x_k and (1) reads −A⁻¹ e_j x_k
+    np.testing.assert_allclose(jacobian_A, -np.einsum("ij,k->ijk", inverse, x), rtol=1e-12)
+
+
+def test_every_order_and_mode_agrees_with_solving_directly():
+    A, b = system(1)
+    V = jnp.asarray(np.random.default_rng(2).normal(size=A.shape))
+
+    def along(solve):
+        return lambda t: jnp.sum(jnp.sin(solve(A + t * V, b + t * b)))
+
+    ours, direct = along(solved), along(jnp.linalg.solve)
+    for order in (jax.grad, jax.jacfwd):
+        for again in (jax.grad, jax.jacfwd):
+            np.testing.assert_allclose(
+                again(order(ours))(0.1), again(order(direct))(0.1), rtol=1e-10
+            )
+
+
+def test_solutions_are_pytrees():
+    def optimality(x, a):
+        return {"u": x["u"] ** 2 - a, "v": x["v"] - x["u"]}
+
+    def solve(a):
+        root = jnp.sqrt(lax.stop_gradient(a))
+        return implicit.attach(optimality, {"u": root, "v": root}, a)["v"]
+
+    np.testing.assert_allclose(jax.grad(solve)(4.0), 0.25)
+
+
+def test_the_solution_itself_is_not_changed():
+    A, b = system(3)
+    rough = jnp.round(jnp.linalg.solve(A, b), 2)
+    np.testing.assert_array_equal(implicit.attach(quadratic, rough, A, b), rough)
+
+
+def test_a_singular_system_has_no_finite_derivative():
+    def solve(b):
+        return implicit.attach(quadratic, jnp.zeros(2), jnp.zeros((2, 2)), b)
+
+    assert not np.isfinite(jax.jacobian(solve)(jnp.ones(2))).any()

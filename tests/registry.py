@@ -1,0 +1,92 @@
+"""Every fit of mlmath with what the contract needs to examine it: one line each.
+
+A case names the module, data on which the law holds, its hyperparameters, and the null model that
+scales its gap. A module with a public ``fit`` is here or in ``EXEMPT`` with a reason that its
+docstring repeats.
+"""
+
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from mlmath.linear import logistic_regression, ridge
+
+__all__ = ["CASES", "EXEMPT", "Case"]
+
+
+class Case(NamedTuple):
+    """A fit under examination."""
+
+    name: str
+    module: ModuleType
+    data: Callable[[int], tuple[np.ndarray, np.ndarray]]  # rows -> X, y in float64
+    numbers: dict[str, Any]  # hyperparameters, traced: swept, learnt
+    null: Callable[[np.ndarray, np.ndarray, np.ndarray], Any]  # X, y, weight -> null params
+    penalties: tuple[str, ...] = ()  # hyperparameters that scale with the weights
+    measured: bool = False  # y is measured: a change of its units changes no gap
+    iterative: bool = True  # takes start, max_steps
+    static: dict[str, Any] = {}  # noqa: RUF012  what fixes a shape
+    discrete: str = ""  # why there is no derivative, as the docstring says
+    shards: bool = True  # rows may lie on several devices
+    rows: int = 23
+
+
+def _features(n, d, seed=0):
+    rng = np.random.default_rng(seed)
+    mixing = rng.normal(size=(d, d)) / np.sqrt(d) + np.eye(d)
+    return rng.normal(size=(n, d)) @ mixing + rng.normal(size=d), rng
+
+
+def _regression(d, seed=0):
+    def data(n):
+        X, rng = _features(n, d, seed)
+        return X, X @ rng.normal(size=d) + 3 + 0.5 * rng.normal(size=n)
+
+    return data
+
+
+def _labels(d, seed=1):
+    def data(n):
+        X, rng = _features(n, d, seed)
+        z = X @ rng.normal(size=d) + 0.3
+        return X, (z - z.mean() + rng.logistic(size=n) > 0).astype(float)
+
+    return data
+
+
+def _mean_only(module):
+    return lambda X, y, s: module.Params(np.zeros(X.shape[1]), np.asarray(s @ y / s.sum()))
+
+
+def _zeros(module):
+    return lambda X, y, s: module.Params(np.zeros(X.shape[1]), np.zeros(()))
+
+
+_PENALTIES = np.array([0.5, 1.0, 2.0])
+
+CASES = [
+    Case(
+        "ridge", ridge, _regression(3), {"l2": 1.3}, _mean_only(ridge), ("l2",),
+        measured=True, iterative=False,
+    ),
+    Case(
+        "ridge, one penalty per column", ridge, _regression(3), {"l2": _PENALTIES},
+        _mean_only(ridge), ("l2",), measured=True, iterative=False,
+    ),
+    Case(
+        "ridge, more columns than rows", ridge, _regression(40), {"l2": 1.3},
+        _mean_only(ridge), ("l2",), measured=True, iterative=False, shards=False,
+    ),
+    Case(
+        "logistic_regression", logistic_regression, _labels(3), {"l2": 0.7},
+        _zeros(logistic_regression), ("l2",),
+    ),
+    Case(
+        "logistic_regression, hardly penalised", logistic_regression, _labels(3), {"l2": 0.03},
+        _zeros(logistic_regression), ("l2",),
+    ),
+]  # fmt: skip
+
+EXEMPT: dict[str, str] = {}

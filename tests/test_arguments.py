@@ -1,0 +1,133 @@
+"""Misuse raises one sentence that names argument, expectation and what came."""
+
+import importlib
+import os
+import pkgutil
+import subprocess
+import sys
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jaxtyping import Float, jaxtyped
+
+import mlmath
+from mlmath.arguments import ArgumentError, checked
+from mlmath.calculus import implicit
+from mlmath.certificate import certify
+from mlmath.linear import logistic_regression, ridge
+from mlmath.optimize import newton
+from mlmath.plot import regression
+from mlmath.statistics import weights
+
+X, Y = np.ones((5, 2)), np.arange(5.0)
+PARAMS = ridge.Params(jnp.ones(2), jnp.zeros(()))
+
+MISUSE = [
+    (
+        lambda: ridge.fit(X, Y[:, None]),
+        "linear.ridge.fit: y must be a float array of shape (n,) with n = 5 (from X), "
+        "got float64[5, 1]; flatten the column with .ravel().",
+    ),
+    (
+        lambda: ridge.fit(X, Y[:4]),
+        "linear.ridge.fit: y must be a float array of shape (n,) with n = 5 (from X), "
+        "got float64[4].",
+    ),
+    (
+        lambda: ridge.fit(X.astype(int), Y),
+        "linear.ridge.fit: X must be a float array of shape (n, d), got int64[5, 2]; "
+        "measurements are floats: convert with .astype(float).",
+    ),
+    (
+        lambda: ridge.fit(X, Y, l2=np.ones(3)),
+        "linear.ridge.fit: l2 must be a number or a float array of shape (d,) with d = 2 "
+        "(from X), got float64[3].",
+    ),
+    (
+        lambda: ridge.predict(PARAMS, X),
+        "linear.ridge.predict: x must be a float array of shape (d,), got float64[5, 2]; it takes "
+        "ONE example: batch it with mlmath.rows(function) or jax.vmap.",
+    ),
+    (
+        lambda: ridge.predict(PARAMS, X[0, :1]),
+        "linear.ridge.predict: x must be a float array of shape (d,), got float64[1].",
+    ),
+    (
+        lambda: logistic_regression.fit(
+            X, Y, start=logistic_regression.Params(*PARAMS)._replace(weights=jnp.ones(3))
+        ),
+        "linear.logistic_regression.fit: start (weights float64[3], bias float64[]) does not fit "
+        "the other arguments with n = 5 (from X) and d = 2 (from X).",
+    ),
+    (
+        lambda: weights.present([[1.0]], Y, None),
+        "statistics.weights.present: X must be a float array of shape (n, d), got list [[1.0]]; "
+        "convert it with jnp.asarray.",
+    ),
+    (
+        lambda: certify(1.0, 2.0, 3.0, tolerance="small"),
+        "certificate.certify: tolerance must be a number, got str 'small'.",
+    ),
+    (
+        lambda: newton.minimize(lambda x: x @ x, jnp.ones(2), null=jnp.ones(2), max_steps="3"),
+        "optimize.newton.minimize: max_steps must be a number, got str '3'.",
+    ),
+    (
+        lambda: implicit.attach("x", jnp.ones(2)),
+        "calculus.implicit.attach: optimality must be a function, got str 'x'.",
+    ),
+    (
+        lambda: regression.predicted_against_observed(Y, Y[:2]),
+        "plot.regression.predicted_against_observed: observed must be a float array of shape (n,) "
+        "with n = 5 (from predicted), got float64[2].",
+    ),
+]
+
+
+@pytest.mark.parametrize(("misuse", "sentence"), MISUSE, ids=[s.split(":")[0] for _, s in MISUSE])
+def test_misuse_is_one_sentence(misuse, sentence):
+    with pytest.raises(ArgumentError) as caught:
+        misuse()
+    assert str(caught.value) == sentence
+    assert isinstance(caught.value, TypeError)
+
+
+def test_misuse_is_refused_in_every_package_of_the_house():
+    refused = {sentence.split(".")[0] for _, sentence in MISUSE}
+    packages = {m.name for m in pkgutil.iter_modules(mlmath.__path__) if m.ispkg}
+    assert packages - refused <= {"cli", "data"}  # pass no arrays to public functions
+
+
+def test_every_function_of_every_package_is_checked():
+    for info in pkgutil.walk_packages(mlmath.__path__, "mlmath."):
+        if not info.ispkg and not info.name.startswith(("mlmath.cli", "mlmath.arguments")):
+            module = importlib.import_module(info.name)
+            assert type(module.__spec__.loader).__name__ == "_JaxtypingLoader", info.name
+
+
+def test_a_result_of_the_wrong_shape_is_not_passed_on():
+    @jaxtyped(typechecker=checked)
+    def half(x: Float[jax.Array, " n"]) -> Float[jax.Array, " n"]:
+        return x[::2]
+
+    with pytest.raises(
+        ArgumentError, match=r"the result is not a float array of shape \(n,\) with"
+    ):
+        half(jnp.ones(4))
+
+
+def test_checks_can_be_turned_off():
+    code = "from mlmath.arrays import rows; print(rows(1))"
+    outcomes = [
+        subprocess.run(
+            [sys.executable, "-c", code],
+            env=os.environ | {"JAXTYPING_DISABLE": disabled},
+            capture_output=True,
+            text=True,
+        ).stderr
+        for disabled in ("0", "1")
+    ]
+    assert "function must be a function, got int 1" in outcomes[0]
+    assert outcomes[1] == ""

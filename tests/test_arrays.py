@@ -1,0 +1,49 @@
+"""``rows``: a function of one example over many."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import mlmath
+from mlmath.linear import ridge
+
+PARAMS = ridge.Params(jnp.array([1.0, -2.0]), jnp.array(0.5))
+X = np.random.default_rng(0).normal(size=(7, 2))
+Y = np.random.default_rng(1).normal(size=7)
+
+
+@pytest.mark.parametrize("batch_size", [None, 1, 3, 7, 100])
+def test_rows_is_a_loop(batch_size):
+    expected = [ridge.predict(PARAMS, x) for x in X]
+    ours = mlmath.rows(ridge.predict)(PARAMS, X, batch_size=batch_size)
+    np.testing.assert_allclose(ours, expected, rtol=1e-14)
+
+
+def test_rows_takes_several_data():
+    expected = [ridge.loss(PARAMS, x, y) for x, y in zip(X, Y, strict=True)]
+    np.testing.assert_allclose(mlmath.rows(ridge.loss)(PARAMS, X, Y), expected, rtol=1e-14)
+
+
+def test_rows_differentiates_and_compiles():
+    def total(params):
+        return mlmath.rows(ridge.loss)(params, X, Y).sum()
+
+    expected = sum(
+        np.append(1, x) * (x @ PARAMS.weights + 0.5 - y) for x, y in zip(X, Y, strict=True)
+    )
+    slope = jax.jit(jax.grad(total))(PARAMS)
+    np.testing.assert_allclose(np.append(slope.bias, slope.weights), expected, rtol=1e-12)
+
+
+def test_blocks_bound_the_memory():
+    big = jax.ShapeDtypeStruct((4096, 64), jnp.float64)
+
+    def outer(params, x):
+        return (x[:, None] * x[None, :]).sum() * params
+
+    def peak(**how):
+        program = jax.jit(lambda X: mlmath.rows(outer)(1.0, jnp.sin(X), **how)).lower(big).compile()
+        return program.memory_analysis().temp_size_in_bytes
+
+    assert peak(batch_size=16) < 16 * 2**20

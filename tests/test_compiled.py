@@ -1,0 +1,43 @@
+"""``compiled``: jit, full precision, and the signature kept."""
+
+import inspect
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from mlmath.arguments import ArgumentError
+from mlmath.compiled import compiled
+from mlmath.linear import ridge
+
+
+def test_products_inside_are_at_full_precision():
+    product = compiled()(lambda a, b: a @ b)
+    program = jax.make_jaxpr(product)(jnp.ones((2, 2)), jnp.ones((2, 2)))
+    assert "HIGHEST" in str(program)
+    assert "HIGHEST" not in str(jax.make_jaxpr(lambda a: a @ a)(jnp.ones((2, 2))))
+
+
+def test_a_static_argument_is_a_python_value():
+    repeat = compiled(static=("times",))(lambda x, *, times: jnp.stack([x] * times))
+    assert repeat(jnp.ones(2), times=3).shape == (3, 2)
+
+
+def test_one_trace_serves_every_number():
+    chex.clear_trace_counter()
+    traced = compiled()(chex.assert_max_traces(lambda x, l2: x * l2, n=1))
+    for l2 in (1.0, 2.0, 3.5):
+        np.testing.assert_allclose(traced(np.ones(2), l2), l2)
+
+
+def test_the_signature_is_kept():
+    assert list(inspect.signature(ridge.fit).parameters) == [
+        "X", "y", "l2", "sample_weight", "tolerance",
+    ]  # fmt: skip
+
+
+def test_misuse_raises_before_anything_runs():
+    with pytest.raises(ArgumentError, match=r"y must be a float array of shape \(n,\) with n = 3"):
+        ridge.fit(jnp.ones((3, 2)), jnp.ones(2))

@@ -1,0 +1,478 @@
+"""The contract of every fit, examined over one registry (``tests/registry.py``).
+
+A new method adds a line to the registry and writes none of these again.
+"""
+
+import importlib
+import pkgutil
+import re
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.flatten_util import ravel_pytree
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
+from scipy.optimize import minimize
+
+import mlmath
+from tests.registry import CASES, EXEMPT
+
+pytestmark = pytest.mark.contract
+
+every = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+smooth = pytest.mark.parametrize(
+    "case", [c for c in CASES if not c.discrete], ids=lambda case: case.name
+)
+iterative = pytest.mark.parametrize(
+    "case", [c for c in CASES if c.iterative], ids=lambda case: case.name
+)
+penalised = pytest.mark.parametrize(
+    "case", [c for c in CASES if c.numbers], ids=lambda case: case.name
+)
+
+
+def inputs(case, dtype=np.float64, rows=None):
+    """X, y, weights near 1 and hyperparameters, as keyword arguments of the fit."""
+    n = rows or case.rows
+    X, y = case.data(n)
+    weight = np.random.default_rng(5).uniform(0.5, 1.5, size=n)
+    numbers = {k: np.asarray(v, dtype) for k, v in case.numbers.items()}
+    return {
+        "X": X.astype(dtype), "y": y.astype(dtype), "sample_weight": weight.astype(dtype), **numbers
+    }  # fmt: skip
+
+
+def fit(case, given, **more):
+    return case.module.fit(**given, **case.static, **more)
+
+
+def exact(case, given):
+    """Fit to the last digit: derivatives by differences need it."""
+    return fit(case, given, tolerance=0.0)
+
+
+def objective(case, params, given):
+    return case.module.objective(params, **given, **case.static)
+
+
+def flat(tree):
+    return np.asarray(ravel_pytree(tree)[0])
+
+
+def probe(params):
+    """A smooth function of the parameters to differentiate."""
+    v, _ = ravel_pytree(params)
+    c = jnp.cos(1.0 + jnp.arange(v.size, dtype=v.dtype))
+    return jnp.sum(c * v + jnp.sin(v / 3) * jnp.roll(c, 1))  # no product of its own
+
+
+def direction(given, seed=7):
+    rng = np.random.default_rng(seed)
+    return {k: rng.normal(size=np.shape(v)) * 0.1 * (np.abs(v) + 0.1) for k, v in given.items()}
+
+
+def slope(function, h=2e-3):
+    """Fourth-order central difference of a function of one number at 0."""
+    return (8 * (function(h) - function(-h)) - (function(2 * h) - function(-2 * h))) / (12 * h)
+
+
+def moved(given, v, t):
+    return {k: given[k] + t * v[k] for k in given}
+
+
+def optimum(case, given):
+    """L*, by the fit in float64 and by scipy from where it ends, whichever is lower."""
+    given = {k: np.asarray(v, np.float64) for k, v in given.items()}
+    best = exact(case, given).params
+    start, unravel = ravel_pytree(best)
+    function = jax.jit(lambda v: objective(case, unravel(v), given))
+    found = minimize(lambda v: float(function(v)), np.asarray(start), jac=jax.grad(function))
+    return min(float(found.fun), float(function(start)))
+
+
+def null(case, given):
+    params = case.null(given["X"], given["y"], given["sample_weight"])
+    return float(objective(case, jax.tree.map(jnp.asarray, params), given))
+
+
+def repeated(given, counts):
+    rows = {"X", "y"}
+    return {k: np.repeat(v, counts, axis=0) if k in rows else v for k, v in given.items()}
+
+
+@every
+def test_weight_is_repetition(case):
+    given = inputs(case)
+    counts = np.random.default_rng(3).integers(1, 4, size=case.rows)
+    weighted = exact(case, given | {"sample_weight": counts.astype(float)})
+    twice = exact(case, repeated(given, counts) | {"sample_weight": None})
+    np.testing.assert_allclose(flat(weighted.params), flat(twice.params), rtol=1e-8, atol=1e-10)
+    np.testing.assert_allclose(
+        weighted.certificate.objective, twice.certificate.objective, rtol=1e-12
+    )
+    assert weighted.certificate.converged == twice.certificate.converged
+
+
+@every
+@pytest.mark.parametrize("absent", [np.nan, np.inf, 1e6])
+def test_weight_zero_is_absence_whatever_the_row_holds(case, absent):
+    given = inputs(case)
+    keep = np.ones(case.rows, bool)
+    keep[[0, 5, -1]] = False
+    masked = {k: np.array(v) for k, v in given.items()}
+    masked["X"][~keep] = absent
+    masked["sample_weight"] = given["sample_weight"] * keep
+    if np.isnan(absent):
+        masked["y"][~keep] = absent
+    fewer = {k: v[keep] if k in ("X", "y", "sample_weight") else v for k, v in given.items()}
+    a, b = exact(case, masked), exact(case, fewer)
+    np.testing.assert_allclose(flat(a.params), flat(b.params), rtol=1e-7, atol=1e-9)
+    np.testing.assert_allclose(a.certificate.objective, b.certificate.objective, rtol=1e-10)
+
+
+@smooth
+def test_absent_nan_rows_leave_derivatives_alone(case):
+    given = inputs(case)
+    keep = np.ones(case.rows, bool)
+    keep[[1, 4]] = False
+    masked = {k: np.array(v) for k, v in given.items()}
+    masked["X"][~keep], masked["y"][~keep] = np.nan, np.nan
+    masked["sample_weight"][~keep] = 0
+    fewer = {k: v[keep] if k in ("X", "y", "sample_weight") else v for k, v in given.items()}
+    v_masked = direction(masked | {k: np.nan_to_num(x) for k, x in masked.items()})
+    v_masked["sample_weight"][~keep] = 0
+    v_fewer = {k: v[keep] if k in ("X", "y", "sample_weight") else v for k, v in v_masked.items()}
+
+    def along(given, v):
+        def first(t):
+            return jax.grad(lambda t: probe(fit(case, moved(given, v, t)).params))(t)
+
+        return np.array([first(0.0), jax.grad(first)(0.0), jax.jvp(first, (0.0,), (1.0,))[1]])
+
+    np.testing.assert_allclose(along(masked, v_masked), along(fewer, v_fewer), rtol=1e-6, atol=1e-8)
+
+
+@smooth
+def test_influence_is_right_at_weight_zero(case):
+    given = inputs(case)
+    given["sample_weight"][2] = 0
+    one = np.eye(case.rows)[2]
+
+    def at(t):
+        return probe(
+            exact(case, given | {"sample_weight": given["sample_weight"] + t * one}).params
+        )
+
+    first = jax.grad(at)(0.0)
+    np.testing.assert_allclose(first, slope(at, 1e-3), rtol=1e-6, atol=1e-9)
+    np.testing.assert_allclose(
+        jax.grad(jax.grad(at))(0.0), slope(jax.grad(at), 1e-3), rtol=1e-5, atol=1e-8
+    )
+    assert abs(first) > 1e-6
+
+
+@every
+def test_a_nan_that_counts_shows(case):
+    given = inputs(case)
+    given["X"][3, 0] = np.nan
+    fitted = fit(case, given)
+    assert not fitted.certificate.converged
+    assert np.isnan(fitted.certificate.gap)
+    assert np.isnan(fitted.certificate.objective)
+
+
+@every
+def test_no_weight_at_all_is_never_a_plausible_number(case):
+    given = inputs(case)
+    fitted = fit(case, given | {"sample_weight": np.zeros(case.rows)})
+    assert not fitted.certificate.converged or np.all(flat(fitted.params) == 0)
+
+
+@every
+def test_eager_is_jit_is_vmap(case):
+    given = inputs(case)
+    reference = flat(exact(case, given).params)
+    inside = jax.jit(lambda given: exact(case, given))(given)
+    np.testing.assert_allclose(flat(inside.params), reference, rtol=1e-9, atol=1e-11)
+    many = np.stack([given["sample_weight"], 1 + np.zeros(case.rows), given["sample_weight"] * 2])
+    batch = jax.vmap(lambda w: exact(case, given | {"sample_weight": w}))(many)
+    for lane, weight in enumerate(many):
+        alone = exact(case, given | {"sample_weight": weight})
+        row = jax.tree.map(lambda a, lane=lane: a[lane], batch)
+        np.testing.assert_allclose(flat(row.params), flat(alone.params), rtol=1e-8, atol=1e-10)
+        assert row.certificate.converged == alone.certificate.converged
+
+
+@every
+def test_without_compilation_the_answer_is_the_same(case):
+    given = inputs(case, rows=12)
+    with jax.disable_jit():
+        eager = fit(case, given, **({"max_steps": 3} if case.iterative else {}))
+    compiled = fit(case, given, **({"max_steps": 3} if case.iterative else {}))
+    np.testing.assert_allclose(flat(eager.params), flat(compiled.params), rtol=1e-8, atol=1e-10)
+
+
+@penalised
+def test_a_sweep_is_a_loop(case):
+    given = inputs(case)
+    for name, value in case.numbers.items():
+        sweep = np.stack([np.asarray(value) * c for c in (0.5, 1.0, 30.0)])
+        batch = jax.vmap(lambda v, name=name: exact(case, given | {name: v}))(sweep)
+        loop = [flat(exact(case, given | {name: v}).params) for v in sweep]
+        for lane in range(3):
+            row = jax.tree.map(lambda a, lane=lane: a[lane], batch.params)
+            np.testing.assert_allclose(flat(row), loop[lane], rtol=1e-8, atol=1e-10)
+
+
+@every
+def test_numpy_in_is_jax_in(case):
+    given = inputs(case)
+    ours = fit(case, given)
+    theirs = fit(case, {k: jnp.asarray(v) for k, v in given.items()})
+    np.testing.assert_array_equal(flat(ours), flat(theirs))
+    assert all(isinstance(leaf, jax.Array) for leaf in jax.tree.leaves(ours))
+
+
+@every
+def test_arguments_come_back_unchanged(case):
+    given = inputs(case)
+    before = {k: np.array(v) for k, v in given.items()}
+    fit(case, given)
+    for k in given:
+        np.testing.assert_array_equal(given[k], before[k])
+
+
+@penalised
+def test_a_new_hyperparameter_compiles_nothing(case):
+    given = inputs(case)
+    fit(case, given)
+    size = case.module.fit._cache_size()
+    for factor in (1.1, 2.0, 3.3):
+        fit(case, given | {k: np.asarray(v) * factor for k, v in case.numbers.items()})
+    assert case.module.fit._cache_size() == size
+
+
+@every
+def test_dtype_follows_the_input(case):
+    fitted = fit(case, inputs(case, np.float32))
+    floats = [a for a in jax.tree.leaves(fitted) if jnp.issubdtype(a.dtype, jnp.floating)]
+    assert floats
+    assert {a.dtype for a in floats} == {jnp.dtype(np.float32)}
+
+
+@every
+def test_float32_by_default_is_near_float64(case):
+    single, double = fit(case, inputs(case, np.float32)), fit(case, inputs(case))
+    assert single.certificate.converged
+    assert double.certificate.converged
+    scale = np.abs(flat(double.params)).max()
+    np.testing.assert_allclose(flat(single.params), flat(double.params), atol=1e-3 * scale)
+
+
+@smooth
+def test_first_and_second_derivatives_are_those_of_refitting(case):
+    given = inputs(case)
+    for name in given:
+        v = {k: x * (k == name) for k, x in direction(given).items()}
+
+        def at(t, v=v):
+            return probe(exact(case, moved(given, v, t)).params)
+
+        forward = jax.jvp(at, (0.0,), (1.0,))[1]
+        reverse = jax.grad(at)(0.0)
+        np.testing.assert_allclose(forward, reverse, rtol=1e-9, atol=1e-12, err_msg=name)
+        np.testing.assert_allclose(reverse, slope(at), rtol=1e-6, atol=1e-9, err_msg=name)
+        difference = slope(jax.grad(at))
+        seconds = {
+            "forward over reverse": jax.jvp(jax.grad(at), (0.0,), (1.0,))[1],
+            "reverse over reverse": jax.grad(jax.grad(at))(0.0),
+            "reverse over forward": jax.grad(lambda t: jax.jvp(at, (t,), (1.0,))[1])(0.0),
+        }
+        for order, second in seconds.items():
+            np.testing.assert_allclose(
+                second, difference, rtol=1e-5, atol=1e-8, err_msg=f"{name}, {order}"
+            )
+
+
+@smooth
+def test_the_objective_has_the_derivative_of_the_envelope(case):
+    given = inputs(case)
+    v = direction(given)
+
+    def certificate(t):
+        return exact(case, moved(given, v, t)).certificate
+
+    def value(t):
+        return certificate(t).objective
+
+    np.testing.assert_allclose(jax.grad(value)(0.0), slope(value), rtol=1e-7)
+    np.testing.assert_allclose(jax.grad(jax.grad(value))(0.0), slope(jax.grad(value)), rtol=1e-6)
+    params = exact(case, given).params
+    partial = jax.grad(lambda t: objective(case, params, moved(given, v, t)))(0.0)
+    np.testing.assert_allclose(jax.grad(value)(0.0), partial, rtol=1e-6)
+    assert jax.grad(lambda t: certificate(t).gap)(0.0) == 0
+
+
+@every
+def test_the_certified_objective_is_the_objective(case):
+    given = inputs(case)
+    fitted = fit(case, given)
+    np.testing.assert_allclose(
+        fitted.certificate.objective, objective(case, fitted.params, given), rtol=1e-12
+    )
+
+
+@iterative
+@pytest.mark.parametrize("steps", [0, 1, 2, 4, 7])
+def test_the_gap_is_true_wherever_the_fit_stops(case, steps):
+    given = inputs(case)
+    certificate = fit(case, given, max_steps=steps).certificate
+    excess = float(certificate.objective) - optimum(case, given)
+    rounding = 1e-14 * abs(float(certificate.objective))
+    assert certificate.gap * null(case, given) >= excess / 2 - rounding
+
+
+@every
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_the_gap_is_true_at_the_answer(case, dtype):
+    given = inputs(case, dtype)
+    double = {k: np.asarray(v, np.float64) for k, v in given.items()}
+    fitted = fit(case, given)
+    params = jax.tree.map(lambda a: jnp.asarray(a, jnp.float64), fitted.params)
+    excess = float(objective(case, params, double)) - optimum(case, double)
+    bound = max(float(fitted.certificate.gap), float(4 * jnp.finfo(dtype).eps))
+    assert excess / null(case, double) <= 2 * bound
+
+
+@iterative
+def test_a_fit_that_is_stopped_early_says_so(case):
+    given = inputs(case)
+    stopped = fit(case, given, max_steps=1)
+    assert stopped.certificate.steps == 1
+    assert not stopped.certificate.converged
+    assert fit(case, given).certificate.converged
+
+
+@iterative
+def test_a_fit_resumes_where_it_is_started(case):
+    given = inputs(case)
+    fitted = fit(case, given)
+    again = fit(case, given, start=fitted.params)
+    assert again.certificate.steps <= 1
+    np.testing.assert_allclose(flat(again.params), flat(fitted.params), rtol=1e-6, atol=1e-8)
+
+
+@every
+@pytest.mark.parametrize("factor", [1e-8, 1e8])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_the_gap_has_no_units(case, factor, dtype):
+    given = inputs(case, dtype)
+    early = {"max_steps": 2} if case.iterative else {}
+    scaled = {
+        k: np.asarray(v * factor, dtype) if k in ("sample_weight", *case.penalties) else v
+        for k, v in given.items()
+    }
+    changes = [scaled]
+    if case.measured:
+        changes.append(given | {"y": np.asarray(given["y"] * factor, dtype)})
+    for change in changes:
+        reference, other = fit(case, given, **early), fit(case, change, **early)
+        if case.iterative:
+            np.testing.assert_allclose(reference.certificate.gap, other.certificate.gap, rtol=1e-2)
+        assert reference.certificate.converged == other.certificate.converged
+        assert fit(case, change).certificate.converged
+
+
+def equations(jaxpr):
+    """All equations of a jaxpr, inner ones too."""
+    for equation in jaxpr.eqns:
+        yield equation
+        for parameter in jax.tree.leaves(
+            list(equation.params.values()),
+            is_leaf=lambda p: hasattr(p, "eqns") or hasattr(p, "jaxpr"),
+        ):
+            inner = getattr(parameter, "jaxpr", parameter)
+            if hasattr(inner, "eqns"):
+                yield from equations(inner)
+
+
+@every
+def test_products_are_precise_and_nothing_calls_back(case):
+    given = inputs(case, np.float32)
+    programs = [jax.make_jaxpr(lambda given: fit(case, given))(given)]
+    if not case.discrete:
+        programs.append(jax.make_jaxpr(jax.grad(lambda g: probe(fit(case, g).params)))(given))
+    for program in programs:
+        found = list(equations(program.jaxpr))
+        products = [e for e in found if e.primitive.name == "dot_general"]
+        assert products
+        for product in products:
+            precision = product.params["precision"]
+            assert precision is not None
+            assert {str(p).rsplit(".", 1)[-1] for p in precision} == {"HIGHEST"}, product
+        assert not [e for e in found if "callback" in e.primitive.name]
+
+
+_SHARE = 41  # rows on each of eight devices: no other dimension is a multiple of it
+
+_COLLECTIVE = re.compile(
+    r"= (.*?) (all-gather|all-to-all|collective-permute|ragged-all-to-all)(?:-start)?\("
+)
+
+
+def row_collectives(program):
+    """Collectives of a compiled program whose result has a row dimension."""
+    moved = []
+    for shapes, name in _COLLECTIVE.findall(program):
+        sizes = [int(s) for dims in re.findall(r"\[([\d,]+)\]", shapes) for s in dims.split(",")]
+        if any(size % _SHARE == 0 for size in sizes):
+            moved.append(f"{name}: {shapes}")
+    return moved
+
+
+@pytest.mark.parametrize("case", [c for c in CASES if c.shards], ids=lambda case: case.name)
+def test_sharded_rows_give_the_same_answer_without_moving(case):
+    mesh = jax.make_mesh((8,), ("rows",), axis_types=(AxisType.Auto,))
+    over = NamedSharding(mesh, PartitionSpec("rows"))
+    whole = NamedSharding(mesh, PartitionSpec())
+    given = inputs(case, rows=8 * _SHARE)
+    spread = {
+        k: jax.device_put(v, over if k in ("X", "y", "sample_weight") else whole)
+        for k, v in given.items()
+    }
+    functions = [lambda given: fit(case, given)]
+    if not case.discrete:
+        functions.append(lambda given: jax.grad(lambda g: probe(fit(case, g).params))(given))
+    for function in functions:
+        compiled = jax.jit(function).lower(spread).compile()
+        assert row_collectives(compiled.as_text()) == []
+        ours, alone = compiled(spread), function(given)
+        np.testing.assert_allclose(
+            flat(jax.tree.leaves(ours)[:-3]),
+            flat(jax.tree.leaves(alone)[:-3]),
+            rtol=1e-6,
+            atol=1e-9,
+        )
+
+
+def test_the_reader_of_collectives_sees_a_gather():
+    mesh = jax.make_mesh((8,), ("rows",), axis_types=(AxisType.Auto,))
+    X = jax.device_put(np.ones((8 * _SHARE, 3)), NamedSharding(mesh, PartitionSpec("rows")))
+    program = jax.jit(lambda X: jnp.linalg.qr(X)[1]).lower(X).compile().as_text()
+    assert row_collectives(program)
+
+
+def test_every_public_fit_is_registered_or_exempt_with_a_reason():
+    modules = [
+        importlib.import_module(info.name)
+        for info in pkgutil.walk_packages(mlmath.__path__, "mlmath.")
+        if not info.name.startswith("mlmath.cli")
+    ]
+    with_fit = {m.__name__: m for m in modules if "fit" in getattr(m, "__all__", ())}
+    registered = {case.module.__name__ for case in CASES}
+    assert set(with_fit) == registered | set(EXEMPT)
+    for name, reason in EXEMPT.items():
+        assert reason in " ".join(with_fit[name].__doc__.split())
+    for case in CASES:
+        assert case.discrete in " ".join(case.module.__doc__.split())
