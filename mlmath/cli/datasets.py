@@ -10,7 +10,7 @@ from mlmath.cli.refusal import Refusal
 __all__ = ["run"]
 
 _OPTIONS = [
-    flags.Option("name", str | None, "show this set: columns, source, licence", None, "NAME", positional=True),
+    flags.Option("name", str | None, "set to show: columns, source, licence", None, "NAME", True),
     flags.Option("json", bool, "print JSON instead of a table", False),
 ]  # fmt: skip
 
@@ -33,7 +33,8 @@ def run(words: Sequence[str]) -> int:
         print(f"\n{datasets.note(options.name)}", end="", flush=True)
     else:
         rows = [
-            [name, str(f["rows"]), str(len(f["columns"])), f["target"], f["title"]] for name, f in facts.items()
+            [name, str(f["rows"]), str(len(f["columns"])), f["target"], f["title"]]
+            for name, f in facts.items()
         ]
         display.table(["name", "rows", "columns", "target", "what it is"], rows)
     return 0

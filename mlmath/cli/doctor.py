@@ -21,7 +21,9 @@ _PACKAGES = ("jax", "jaxlib", "numpy", "polars", "safetensors", "matplotlib", "t
 
 def run(words: Sequence[str]) -> int:
     """Run ``mlmath doctor`` with the words of the command line."""
-    options = flags.parse("mlmath doctor", "Show versions, devices, precision and cache.", _OPTIONS, words)
+    options = flags.parse(
+        "mlmath doctor", "Show versions, devices, precision and cache.", _OPTIONS, words
+    )
     dtype = runtime.prepare(options.dtype)
     facts = _facts(dtype)
     if options.json:
@@ -29,7 +31,9 @@ def run(words: Sequence[str]) -> int:
     else:
         display.facts("mlmath doctor", facts)
     if not facts["trial fit"].startswith("right"):
-        raise Refusal(f"the trial fit is {facts['trial fit']}: this installation does not compute correctly.")
+        raise Refusal(
+            f"the trial fit is {facts['trial fit']}: this installation does not compute correctly."
+        )
     return 0
 
 
@@ -38,7 +42,10 @@ def _facts(dtype):
 
     from mlmath import __version__
 
-    facts = {"mlmath": __version__, "python": f"{platform.python_version()} on {platform.platform()}"}
+    facts = {
+        "mlmath": __version__,
+        "python": f"{platform.python_version()} on {platform.platform()}",
+    }
     facts |= {package: _version(package) for package in _PACKAGES}
     facts["devices"] = ", ".join(f"{d.platform} {d.device_kind} {d.id}" for d in jax.devices())
     facts["precision"] = f"{dtype}; matrix products of a fit at full precision"
@@ -71,7 +78,7 @@ def _trial(dtype):
 def _cache():
     import jax
 
-    folder = Path(jax.config.jax_compilation_cache_dir or runtime.cache_folder())
+    folder = Path(jax.config.values["jax_compilation_cache_dir"] or runtime.cache_folder())
     entries = [path for path in folder.glob("*") if path.is_file()] if folder.is_dir() else []
     size = sum(path.stat().st_size for path in entries) / 1e6
     state = f"{len(entries)} files, {size:.1f} MB" if entries else "empty or not writable"

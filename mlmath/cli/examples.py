@@ -51,7 +51,9 @@ def gather(source: Source, task: str, options: Any) -> Examples:
     if options.missing == "drop":
         counted &= ~tables.gaps(features) & ~tables.gaps(observed)
         if not counted.any():
-            raise InputError("every row has a gap, so --missing drop leaves none; try --missing mean.")
+            raise InputError(
+                "every row has a gap, so --missing drop leaves none; try --missing mean."
+            )
     tables.refuse_gaps(observed, counted, "rows without a target are left out with --missing drop")
     if options.missing == "error":
         tables.refuse_gaps(features, counted, "say --missing drop or --missing mean")
@@ -76,7 +78,9 @@ def _target(source, name):
         for candidate in columns:
             if candidate.lower() in _TARGETS:
                 return candidate
-        raise InputError(f"say which column to predict with --target; there are {_listed(columns)}.")
+        raise InputError(
+            f"say which column to predict with --target; there are {_listed(columns)}."
+        )
     if name not in columns:
         raise unknown("column", name, columns)
     return name
@@ -85,11 +89,15 @@ def _target(source, name):
 def _weight(table, name):
     if name is None:
         return np.ones(table.height)
-    tables.refuse_gaps(table.select(name), np.ones(table.height, bool), "a weight is a number from 0 up")
+    tables.refuse_gaps(
+        table.select(name), np.ones(table.height, bool), "a weight is a number from 0 up"
+    )
     weight = tables.numbers(table[name])
     if (weight < 0).any():
         row = int(np.argmax(weight < 0))
-        raise InputError(f"column '{name}' is {weight[row]} in row {row + 1}; a weight is 0 or more.")
+        raise InputError(
+            f"column '{name}' is {weight[row]} in row {row + 1}; a weight is 0 or more."
+        )
     if not weight.any():
         raise InputError(f"every weight in column '{name}' is 0.")
     return weight
@@ -115,20 +123,28 @@ def _labels(observed, task):
             )
         y = tables.numbers(observed)
         if len(distinct) == 1:
-            raise InputError(f"the target '{name}' is {distinct[0]!r} in every row; nothing is left to learn.")
+            raise InputError(
+                f"the target '{name}' is {distinct[0]!r} in every row; nothing is left to learn."
+            )
         return y, []
     if len(distinct) == 1:
-        raise InputError(f"the target '{name}' has one class only, {distinct[0]!r}; two are needed.")
+        raise InputError(
+            f"the target '{name}' has one class only, {distinct[0]!r}; two are needed."
+        )
     if numeric and len(distinct) > max(20, len(observed) / 2):
-        raise InputError(f"the target '{name}' has {len(distinct)} different numbers, not classes; take ridge.")
+        raise InputError(
+            f"the target '{name}' has {len(distinct)} different numbers, not classes; take ridge."
+        )
     if task == "two classes" and len(distinct) > 2:
         raise InputError(
-            f"the target '{name}' has {len(distinct)} classes ({_listed(distinct.to_list())}), and this model "
-            f"tells two apart; take softmax_regression."
+            f"the target '{name}' has {len(distinct)} classes ({_listed(distinct.to_list())}), "
+            "and this model tells two apart; take softmax_regression."
         )
     labels = distinct.to_list()
     codes = observed.cast(pl.String).replace_strict(
-        distinct.cast(pl.String), pl.Series(range(len(labels)), dtype=pl.Float64), return_dtype=pl.Float64
+        distinct.cast(pl.String),
+        pl.Series(range(len(labels)), dtype=pl.Float64),
+        return_dtype=pl.Float64,
     )
     return codes.to_numpy(), labels
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from mlmath.cli import display, flags, methods, report, runs, runtime
+from mlmath.cli import display, flags, methods, report, runs, runtime, summary
 from mlmath.cli.refusal import Refusal
 
 __all__ = ["run"]
@@ -18,7 +18,7 @@ _OPTIONS = [
         metavar="DATA", positional=True,
     ),
     flags.Option("target", str | None, "column to predict; embedded sets know theirs", None, "COL"),
-    flags.Option("weight", str | None, "column of row weights; 2 is the row twice, 0 absent", None, "COL"),
+    flags.Option("weight", str | None, "column of row weights: 2 is the row twice", None, "COL"),
     flags.Option("ignore", tuple[str, ...], "column to leave out", (), "COL"),
     flags.Option(
         "missing", Literal["error", "drop", "mean"],
@@ -36,7 +36,7 @@ _OPTIONS = [
 
 _HELP = """usage: mlmath fit MODEL DATA [OPTIONS]
 
-Fit a model to a table: held-out score, certificate, coefficients, a run folder for `mlmath predict`.
+Fit a model to a table: held-out score, certificate, coefficients, a folder for `mlmath predict`.
 
 models:
 {models}
@@ -50,7 +50,7 @@ class _Outcome(NamedTuple):
     certificate: dict[str, Any]
     score: dict[str, float]
     held: Any  # figures.Held, or None where no row was held out
-    seconds: tuple[float, float]
+    seconds: list[float]  # of the first fit and of the next
 
 
 def run(words: Sequence[str]) -> int:
@@ -60,12 +60,17 @@ def run(words: Sequence[str]) -> int:
         print(_HELP.format(models=models), end="")
         return 0
     if not words or words[0].startswith("-"):
-        raise Refusal("name a model first, as in `mlmath fit ridge diabetes`; `mlmath models` lists them.")
+        raise Refusal(
+            "name a model first, as in `mlmath fit ridge diabetes`; `mlmath models` lists them."
+        )
     name, *rest = words
     method = methods.find(name)
     hyperparameters = methods.flags(method)
     options = flags.parse(
-        f"mlmath fit {name}", f"{methods.title(method)}.", [*_OPTIONS, *map(_option, hyperparameters)], rest
+        f"mlmath fit {name}",
+        f"{methods.title(method)}.",
+        [*_OPTIONS, *map(_option, hyperparameters)],
+        rest,
     )
     values = {f.name: getattr(options, f.name) for f in hyperparameters}
     _refuse_odd(values)
@@ -92,7 +97,7 @@ def _refuse_odd(values):
 
 
 def _fit(name, method, options, values, command):
-    from mlmath.cli import examples, pipeline
+    from mlmath.cli import examples
     from mlmath.data import readers
 
     source = readers.read(options.data)
@@ -102,30 +107,48 @@ def _fit(name, method, options, values, command):
     with runs.new_folder(folder) as temporary:
         dtype = runtime.prepare(options.dtype)
         outcome = _outcome(method, gathered, options, values, dtype)
-        record = {
-            "format": 1, "mlmath": _version(), "model": name, "command": command, "seed": options.seed,
-            "dtype": dtype, "data": {"name": source.name, "sha256": source.sha256},
-            "target": gathered.target, "labels": gathered.labels, "label_type": gathered.label_type,
-            "weight": options.weight, "columns": [c._asdict() for c in gathered.columns],
-            "raw": options.raw, "missing": options.missing, "hyperparameters": values,
-            "rows": pipeline.padded(*_arrays(gathered), dtype).X.shape[0],
-            "rows_fitted": len(gathered.y), "rows_left_out": gathered.left_out,
-            "certificate": outcome.certificate, "held_out": outcome.score,
-            "coefficients": _coefficients(method, gathered, options, outcome.params),
-            "seconds": dict(zip(("first", "again"), outcome.seconds, strict=True)),
-            "device": runtime.device(),
-        }  # fmt: skip
+        record = {"format": 1, "mlmath": _version(), "model": name, "command": command}
+        record |= {"dtype": dtype, "hyperparameters": values}
+        record |= _record(source, method, gathered, options, outcome)
         runs.write_record(temporary, record)
         runs.write_params(temporary, outcome.params)
-        facts = _facts(record, gathered)
-        figures = methods.load(method.figures)(outcome.held) if method.figures and outcome.held else {}
+        facts = summary.facts(record)
+        figures = (
+            methods.load(method.figures)(outcome.held) if method.figures and outcome.held else {}
+        )
         section = report.Section(methods.title(method), methods.formula(method), facts, figures)
-        report.write(temporary / "report.html", report.page(f"{name} on {source.name}", command, [section]))
+        page = report.page(f"{name} on {source.name}", command, [section])
+        report.write(temporary / "report.html", page)
     if options.json:
         print(json.dumps({"run": str(folder), **record}, indent=2, ensure_ascii=False), flush=True)
     else:
         display.facts(methods.title(method), facts | {"run": f"{folder} (open report.html)"})
     return 0
+
+
+def _record(source, method, gathered, options, outcome):
+    """What ``run.json`` says of the data, the options and the outcome."""
+    from mlmath.statistics import padding
+
+    return {
+        "seed": options.seed,
+        "data": {"name": source.name, "sha256": source.sha256},
+        "target": gathered.target,
+        "labels": gathered.labels,
+        "label_type": gathered.label_type,
+        "weight": options.weight,
+        "columns": [column._asdict() for column in gathered.columns],
+        "raw": options.raw,
+        "missing": options.missing,
+        "rows": padding.bucket(len(gathered.y)),
+        "rows_fitted": len(gathered.y),
+        "rows_left_out": gathered.left_out,
+        "certificate": outcome.certificate,
+        "held_out": outcome.score,
+        "coefficients": summary.coefficients(method, gathered, options.raw, outcome.params),
+        "seconds": dict(zip(("first", "again"), outcome.seconds, strict=True)),
+        "device": runtime.device(),
+    }
 
 
 def _outcome(method, gathered, options, values, dtype):
@@ -136,7 +159,7 @@ def _outcome(method, gathered, options, values, dtype):
     from mlmath.data import columns as tables
 
     composed = pipeline.model(method, gathered.columns, options.raw)
-    values = {k: v for k, v in values.items() if v is not None}
+    values = methods.arguments(method, values, gathered.labels)
     X, y, weight = _arrays(gathered)
     rows = scores.held_out(y, len(gathered.labels), options.seed)
     seconds, score, held = [], {}, None
@@ -156,12 +179,14 @@ def _outcome(method, gathered, options, values, dtype):
     params, _ = fit(tables.encode(described, gathered.features).matrix, kept)
     if rows.any():
         encoded = tables.encode(described, gathered.features.filter(rows)).matrix
-        predicted = _probabilities(pipeline.predict(composed, params, encoded, dtype), gathered.labels)
+        predicted = _probabilities(
+            pipeline.predict(composed, params, encoded, dtype), gathered.labels
+        )
         held = figures.Held(predicted, y[rows], gathered.labels, gathered.target)
         score = _score(held, weight[rows], y, kept)
     params, certificate = fit(X, weight)
     _refuse_infinite(params, certificate)
-    return _Outcome(params, certificate, score, held, tuple(seconds))
+    return _Outcome(params, certificate, score, held, seconds)
 
 
 def _arrays(gathered):
@@ -171,9 +196,11 @@ def _arrays(gathered):
 
 
 def _probabilities(predicted, labels):
+    """One probability per class, also where the model gives that of the second alone."""
     import numpy as np
 
-    return np.stack([1 - predicted, predicted], axis=1) if labels and predicted.ndim == 1 else predicted
+    paired = labels and predicted.ndim == 1
+    return np.stack([1 - predicted, predicted], axis=1) if paired else predicted
 
 
 def _score(held, weight, y, kept):
@@ -184,7 +211,9 @@ def _score(held, weight, y, kept):
     if not weight.sum():
         return {}
     if not held.labels:
-        return scores.of_numbers(held.predicted, held.observed, weight, float(kept @ y / kept.sum()))
+        return scores.of_numbers(
+            held.predicted, held.observed, weight, float(kept @ y / kept.sum())
+        )
     frequencies = np.bincount(y.astype(int), kept, len(held.labels)) / kept.sum()
     return scores.of_classes(held.predicted, held.observed, weight, frequencies)
 
@@ -193,67 +222,13 @@ def _refuse_infinite(params, certificate):
     import jax
     import numpy as np
 
-    if not all(np.isfinite(leaf).all() for leaf in [*jax.tree.leaves(params), *certificate.values()]):
+    if not all(
+        np.isfinite(leaf).all() for leaf in [*jax.tree.leaves(params), *certificate.values()]
+    ):
         raise Refusal(
-            "the fit has no finite solution: some columns are combinations of others, so raise --l2 or "
-            "leave columns out with --ignore."
+            "the fit has no finite solution: some columns are combinations of others, so "
+            "raise --l2 or leave columns out with --ignore."
         )
-
-
-def _coefficients(method, gathered, options, params):
-    """Intercept and slopes in the units of the file, one list per class where there are several."""
-    import numpy as np
-
-    from mlmath.cli import pipeline
-    from mlmath.data import columns as tables
-
-    found = pipeline.coefficients(method, gathered.columns, options.raw, params)
-    if found is None:
-        return None
-    names = tables.names(gathered.columns)
-    sizes = pipeline.scales(options.raw, params, len(names))
-    intercept, slopes = (np.asarray(a, float) for a in found)
-    effects = np.abs(slopes * sizes).reshape(-1, len(names)).max(axis=0)
-    return {
-        "intercept": intercept.tolist(),
-        "slopes": {name: slopes[..., j].tolist() for j, name in enumerate(names)},
-        "per_standard_deviation": dict(zip(names, effects.tolist(), strict=True)),
-    }
-
-
-def _facts(record, gathered):
-    certificate = record["certificate"]
-    left_out = f", {record['rows_left_out']} left out" if record["rows_left_out"] else ""
-    facts = {
-        "data": f"{record['data']['name']}: {record['rows_fitted']} rows{left_out}, "
-        f"{len(gathered.columns)} columns",
-        "target": record["target"] + (f" ({', '.join(map(str, record['labels']))})" if record["labels"] else ""),
-        "held-out score": _score_sentence(record["held_out"]),
-        "certificate": f"within {certificate['gap']:.1e} of the optimum "
-        f"({'converged' if certificate['converged'] else 'NOT converged'}, {certificate['steps']} steps)",
-        "seconds": f"{record['seconds']['first']:.2f} the first fit, {record['seconds']['again']:.3f} again",
-        "device": f"{record['device']}, {record['dtype']}",
-    }
-    return facts | _coefficient_facts(record["coefficients"])
-
-
-def _score_sentence(score):
-    from mlmath.cli import scores
-
-    return scores.sentence(score)
-
-
-def _coefficient_facts(coefficients):
-    """The largest by what a standard deviation of the column changes."""
-    if coefficients is None or isinstance(coefficients["intercept"], list):
-        return {}
-    effects = coefficients["per_standard_deviation"]
-    largest = sorted(effects, key=lambda name: -effects[name])[:12]
-    facts = {f"× {name}": f"{coefficients['slopes'][name]:.6g}" for name in largest}
-    more = len(effects) - len(largest)
-    return {"intercept": f"{coefficients['intercept']:.6g}"} | facts | (
-        {"": f"and {more} more in run.json"} if more else {}
-    )  # fmt: skip
 
 
 def _version():

@@ -1,8 +1,9 @@
-"""Flags of a command: a dataclass made of a list of fields, read by tyro; errors are one sentence."""
+"""Flags of a command: a list of options made into a dataclass for tyro; errors are one sentence."""
 
 import contextlib
 import dataclasses
 import io
+import operator
 import re
 from collections.abc import Sequence
 from typing import Annotated, Any, NamedTuple
@@ -54,11 +55,11 @@ def _field(option):
     import tyro
 
     described = tyro.conf.arg(help=option.help.replace("%", "%%"), metavar=option.metavar)
-    kind = Annotated[option.kind, described]
-    if option.positional:
-        kind = tyro.conf.Positional[kind]
-    if option.kind == tuple[str, ...]:
-        kind = tyro.conf.UseAppendAction[kind]
+    marks = [tyro.conf.Positional] if option.positional else []
+    marks += [tyro.conf.UseAppendAction] if option.kind == tuple[str, ...] else []
+    kind: Any = operator.getitem(Annotated, (option.kind, described))
+    for mark in marks:
+        kind = mark[kind]
     if option.default is _REQUIRED:
         return option.name, kind
     return option.name, kind, dataclasses.field(default=option.default)
@@ -67,7 +68,8 @@ def _field(option):
 def _joined(words, options):
     """``--name value`` as ``--name=value``, so that a value may begin with a dash."""
     valued = {_flag(o.name) for o in options if o.kind is not bool and not o.positional}
-    joined, waiting = [], False
+    joined: list[str] = []
+    waiting = False
     for word in words:
         if waiting and not word.startswith("--"):
             joined[-1] += f"={word}"

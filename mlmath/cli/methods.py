@@ -17,7 +17,10 @@ from typing import Any, NamedTuple
 from mlmath.cli.nearest import hint
 from mlmath.cli.refusal import Refusal
 
-__all__ = ["METHODS", "Flag", "Function", "Method", "find", "flags", "formula", "load", "title"]
+__all__ = [
+    "METHODS", "TASKS", "Flag", "Function", "Method", "arguments", "find", "flags", "formula",
+    "load", "title",
+]  # fmt: skip
 
 
 class Function(NamedTuple):
@@ -49,11 +52,12 @@ class Flag(NamedTuple):
 
 def _linear(task, module, affine="predict"):
     module = f"mlmath.linear.{module}"
-    figures = Function("mlmath.cli.figures", {"number": "number"}.get(task, "classes"))
-    return Method(
-        task, None, Function(module, "fit"), Function(module, "predict"), figures, Function(module, affine)
-    )  # fmt: skip
+    drawn = Function("mlmath.cli.figures", "number" if task == "number" else "classes")
+    fit, predict = Function(module, "fit"), Function(module, "predict")
+    return Method(task, None, fit, predict, drawn, Function(module, affine))
 
+
+_CLASSES = "classes"  # the parameter that the labels of the data decide
 
 TASKS = {
     "number": "a number",
@@ -74,7 +78,8 @@ def find(name: str) -> Method:
         Refusal: if there is none; the message suggests the nearest.
     """
     if name not in METHODS:
-        raise Refusal(f"there is no model '{name}'; {hint(name, METHODS, '`mlmath models` lists them.')}")
+        nearest = hint(name, METHODS, "`mlmath models` lists them.")
+        raise Refusal(f"there is no model '{name}'; {nearest}")
     return METHODS[name]
 
 
@@ -96,6 +101,17 @@ def formula(method: Method) -> str:
 
 def flags(method: Method) -> list[Flag]:
     """Numeric keyword-only parameters of ``init`` and ``fit``, in their order."""
+    return [flag for flag in _parameters(method) if flag.name != _CLASSES]
+
+
+def arguments(method: Method, values: dict[str, Any], labels: list[Any]) -> dict[str, Any]:
+    """Keywords of ``fit``: the flags that were given, and the number of classes if it asks."""
+    given = {name: value for name, value in values.items() if value is not None}
+    asks = any(flag.name == _CLASSES for flag in _parameters(method))
+    return given | ({_CLASSES: len(labels)} if asks else {})
+
+
+def _parameters(method):
     named = {f.name: f for source in (method.init, method.fit) if source for f in _flags(source)}
     return list(named.values())
 
@@ -118,7 +134,9 @@ def _flags(function: Function) -> Iterator[Flag]:
 def _arguments(docstring):
     """Lines of the Args section by name."""
     section = re.search(r"^Args:\n((?:[ \t]+.*\n?|\n)*)", docstring, re.MULTILINE)
-    found = re.findall(r"^ {4}(\w+): ((?:.*\n?)(?: {8,}.*\n?)*)", section[1] if section else "", re.MULTILINE)
+    found = re.findall(
+        r"^ {4}(\w+): ((?:.*\n?)(?: {8,}.*\n?)*)", section[1] if section else "", re.MULTILINE
+    )
     return {name: " ".join(text.split()).rstrip(".") for name, text in found}
 
 

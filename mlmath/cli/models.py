@@ -17,7 +17,12 @@ def run(words: Sequence[str]) -> int:
         print(json.dumps({name: _described(m) for name, m in methods.METHODS.items()}, indent=2))
         return 0
     rows = [
-        [name, methods.TASKS[m.task], " ".join(f"--{f.name.replace('_', '-')}" for f in methods.flags(m)), _line(m)]
+        [
+            name,
+            methods.TASKS[m.task],
+            " ".join(f"--{f.name.replace('_', '-')}" for f in methods.flags(m)),
+            _line(m),
+        ]
         for name, m in methods.METHODS.items()
     ]
     display.table(["model", "predicts", "options", "what it is"], rows)

@@ -49,7 +49,11 @@ def predict(composed: Composed, params: Any, X: np.ndarray, dtype: str) -> np.nd
 
 
 def expected_params(
-    composed: Composed, described: Sequence[tables.Column], rows: int, dtype: str, options: Mapping[str, Any]
+    composed: Composed,
+    described: Sequence[tables.Column],
+    rows: int,
+    dtype: str,
+    options: Mapping[str, Any],
 ) -> Any:
     """Structure, shapes and dtypes of the params that a fit to so many rows returns."""
     width = len(tables.sizes(described))
@@ -67,7 +71,10 @@ def coefficients(
     """Value at 0 and slopes of the method's affine function, in the units of the file."""
     if method.affine is None:
         return None
-    affine, zero = _inner(method, method.affine, raw).predict, np.zeros(len(tables.names(described)))
+    affine, zero = (
+        _inner(method, method.affine, raw).predict,
+        np.zeros(len(tables.names(described))),
+    )
     value, slope = _expansion(affine, params.model, jnp.asarray(zero))
     return np.asarray(value), np.asarray(slope)
 

@@ -20,9 +20,7 @@ _OPTIONS = [
         "data", str, "a CSV, Parquet or .npz file, or a set of `mlmath datasets`",
         metavar="DATA", positional=True,
     ),
-    flags.Option(
-        "out", Path | None, "file to write, .csv or .parquet; CSV to the terminal if not given", None, "FILE"
-    ),
+    flags.Option("out", Path | None, ".csv or .parquet file; else CSV on the terminal", None, "FILE"),
     flags.Option("json", bool, "print the report as JSON", False),
 ]  # fmt: skip
 
@@ -31,7 +29,9 @@ _LABELS = {"Int64": int, "Float64": float, "String": str, "Boolean": bool}
 
 def run(words: Sequence[str]) -> int:
     """Run ``mlmath predict`` with the words of the command line."""
-    description = "Write the prediction for each row: a number, or the label and a probability per class."
+    description = (
+        "Write the prediction for each row: a number, or the label and a probability per class."
+    )
     options = flags.parse("mlmath predict", description, _OPTIONS, words)
     if options.out is not None and options.out.suffix not in (".csv", ".parquet"):
         raise Refusal(f"--out must end in .csv or .parquet, got '{options.out}'.")
@@ -48,7 +48,9 @@ def run(words: Sequence[str]) -> int:
         if options.json:
             print(json.dumps(facts, indent=2, ensure_ascii=False), flush=True)
         else:
-            display.facts(f"{record['model']} of {options.run}", {k: _words(v) for k, v in facts.items()})
+            display.facts(
+                f"{record['model']} of {options.run}", {k: _words(v) for k, v in facts.items()}
+            )
     return 0
 
 
@@ -76,7 +78,9 @@ def _predict(options, record, method):
         facts["gaps filled with the mean of the fit"] = encoded.missing
     if encoded.unseen:
         facts["rows with a text that the fit did not see"] = encoded.unseen
-    if surplus := [c for c in source.table.columns if c not in table.columns and c != record["target"]]:
+    if surplus := [
+        c for c in source.table.columns if c not in table.columns and c != record["target"]
+    ]:
         facts["columns not used"] = surplus
     if options.out:
         facts["written"] = str(options.out)
@@ -88,9 +92,8 @@ def _features(table, described):
     if absent:
         more = f" and {len(absent) - 1} more" if len(absent) > 1 else ""
         has = f"it has {', '.join(table.columns[:8])}{', …' if table.width > 8 else ''}."
-        raise Refusal(
-            f"the table lacks column '{absent[0]}'{more} of the fit; {hint(absent[0], table.columns, has)}"
-        )
+        nearest = hint(absent[0], table.columns, has)
+        raise Refusal(f"the table lacks column '{absent[0]}'{more} of the fit; {nearest}")
     return table.select(c.name for c in described)
 
 
@@ -107,6 +110,7 @@ def _values(folder, record, method, described, matrix):
     for name, value in values.items():
         if name not in known or type(value) not in (int, float):
             raise _damaged(folder, "hyperparameters")
+    values = methods.arguments(method, values, record["labels"])
     composed = pipeline.model(method, described, record["raw"])
     if not 0 < record["rows"] < 2**31:
         raise _damaged(folder, "rows")
@@ -150,12 +154,13 @@ def _columns(folder, record):
         if not isinstance(entry, dict) or set(entry) != set(Column._fields):
             raise _damaged(folder, "columns")
         texts = entry["categories"]
-        if (
-            not isinstance(entry["name"], str)
-            or not (texts is None or isinstance(texts, list) and all(isinstance(t, str) for t in texts))
-            or type(entry["filling"]) not in (int, float)
-            or type(entry["filled"]) is not bool
-        ):
+        right = [
+            isinstance(entry["name"], str),
+            texts is None or (isinstance(texts, list) and all(type(t) is str for t in texts)),
+            type(entry["filling"]) in (int, float),
+            type(entry["filled"]) is bool,
+        ]
+        if not all(right):
             raise _damaged(folder, "columns")
         described.append(Column(**entry | {"categories": None if texts is None else tuple(texts)}))
     names = [column.name for column in described]
@@ -165,11 +170,12 @@ def _columns(folder, record):
 
 
 def _labels(folder, record):
-    kind = _LABELS.get(record["label_type"])
-    labels = record["labels"]
-    fits = all(type(x) is kind and (kind is not int or abs(x) < 2**63) for x in labels)
-    if kind is None or not fits or len(labels) == 1:
+    kind, labels = _LABELS.get(record["label_type"]), record["labels"]
+    fits = all(type(label) is kind for label in labels) and len(labels) != 1
+    if not fits or (kind is int and any(abs(label) >= 2**63 for label in labels)):
         raise _damaged(folder, "labels")
+    if not labels and kind not in (int, float):
+        raise _damaged(folder, "label_type")
     return labels
 
 

@@ -53,7 +53,9 @@ def new_folder(out: Path) -> Iterator[Path]:
     except OSError as error:
         if isinstance(error, BrokenPipeError):
             raise
-        raise Refusal(f"cannot write to '{out}' ({error.strerror}); choose another with --out.") from None
+        raise Refusal(
+            f"cannot write to '{out}' ({error.strerror}); choose another with --out."
+        ) from None
     finally:
         if temporary is not None and temporary.exists():
             shutil.rmtree(temporary, ignore_errors=True)
@@ -90,7 +92,9 @@ def read_record(folder: Path) -> dict[str, Any]:
     if not isinstance(record, dict):
         raise Refusal(f"{path} is damaged: it is not the description of a run.")
     if record.get("format") != 1:
-        raise Refusal(f"{path} is of format {record.get('format')!r:.20}, this mlmath reads format 1.")
+        raise Refusal(
+            f"{path} is of format {record.get('format')!r:.20}, this mlmath reads format 1."
+        )
     for field, kind in _FIELDS.items():
         if type(record.get(field)) is not kind:
             raise Refusal(f"{path} is damaged: '{field}' is not there or not a {kind.__name__}.")

@@ -62,10 +62,12 @@ def sentence(score: dict[str, float]) -> str:
         return "not measured: fewer than ten rows"
     if "accuracy" in score:
         return (
-            f"accuracy {score['accuracy']:.1%} (largest class alone {score['baseline_accuracy']:.1%}), "
-            f"log loss {score['log_loss']:.3g} (frequencies alone {score['baseline_log_loss']:.3g})"
+            f"accuracy {score['accuracy']:.1%} (largest class alone "
+            f"{score['baseline_accuracy']:.1%}), log loss {score['log_loss']:.3g} "
+            f"(frequencies alone {score['baseline_log_loss']:.3g})"
         )
     return (
-        f"R² {score['r_squared']:.3f}, root mean square error {score['root_mean_square_error']:.4g} "
+        f"R² {score['r_squared']:.3f}, root mean square error "
+        f"{score['root_mean_square_error']:.4g} "
         f"(mean alone {score['baseline_root_mean_square_error']:.4g})"
     )

@@ -26,8 +26,8 @@ import polars as pl
 from mlmath.data.errors import InputError, unknown
 
 __all__ = [
-    "Column", "Encoded", "describe", "encode", "fill", "gaps", "names", "numbers", "refuse_constant",
-    "refuse_gaps", "sizes",
+    "Column", "Encoded", "describe", "encode", "fill", "gaps", "names", "numbers",
+    "refuse_constant", "refuse_gaps", "sizes",
 ]  # fmt: skip
 
 _IDENTIFIER = 20  # a column of more texts than this, and half as many as rows, names the rows
@@ -134,7 +134,9 @@ def refuse_gaps(table: pl.DataFrame, counted: np.ndarray, remedy: str) -> None:
         rows = np.flatnonzero(column.is_null().to_numpy() & counted)
         if rows.size:
             more = f" and in {rows.size - 1} more" if rows.size > 1 else ""
-            raise InputError(f"column '{column.name}' is missing in row {rows[0] + 1}{more}; {remedy}.")
+            raise InputError(
+                f"column '{column.name}' is missing in row {rows[0] + 1}{more}; {remedy}."
+            )
 
 
 def refuse_constant(table: pl.DataFrame) -> None:
@@ -143,7 +145,7 @@ def refuse_constant(table: pl.DataFrame) -> None:
         entries = column.drop_nulls()
         if entries.n_unique() == 1:
             raise InputError(
-                f"column '{column.name}' is constant ({entries[0]!r} in every row) and tells nothing; "
+                f"column '{column.name}' is constant ({entries[0]!r} in every row); "
                 f"leave it out with --ignore '{column.name}'."
             )
 
@@ -158,7 +160,11 @@ def numbers(column: pl.Series) -> np.ndarray:
         return np.zeros(len(column))
     if not _is_numeric(column):
         texts = column.cast(pl.String)
-        _refuse_text(column, texts, texts.is_not_null())
+        parsed = texts.cast(pl.Float64, strict=False)
+        wrong = texts.is_not_null() & parsed.is_null()
+        if wrong.any():
+            _refuse_text(column, texts, wrong)
+        column = parsed.alias(column.name)
     entries = column.cast(pl.Float64).fill_null(0).fill_nan(0).to_numpy()
     if not np.isfinite(entries).all():
         row = int(np.argmax(~np.isfinite(entries)))
@@ -176,8 +182,8 @@ def _described(column):
         return Column(column.name)
     if column.dtype != pl.String and not isinstance(column.dtype, pl.Categorical | pl.Enum):
         raise InputError(
-            f"column '{column.name}' holds {column.dtype}, neither numbers nor text; leave it out with "
-            f"--ignore '{column.name}'."
+            f"column '{column.name}' holds {column.dtype}, neither numbers nor text; "
+            f"leave it out with --ignore '{column.name}'."
         )
     texts = column.cast(pl.String)
     parsed = texts.cast(pl.Float64, strict=False).is_not_null()
@@ -187,7 +193,7 @@ def _described(column):
     categories = tuple(texts.drop_nulls().unique().sort())
     if len(categories) > max(_IDENTIFIER, present.sum() / 2):
         raise InputError(
-            f"column '{column.name}' holds {len(categories)} different texts in {present.sum()} rows; "
+            f"column '{column.name}' holds {len(categories)} texts in {present.sum()} rows; "
             f"leave it out with --ignore '{column.name}'."
         )
     return Column(column.name, categories)
@@ -196,8 +202,8 @@ def _described(column):
 def _refuse_text(column, texts, wrong):
     row = int(wrong.arg_max())
     raise InputError(
-        f"column '{column.name}' holds the text '{texts[row]}' in row {row + 1}, where numbers belong; "
-        f"correct it, or leave the column out with --ignore '{column.name}'."
+        f"column '{column.name}' holds the text '{texts[row]}' in row {row + 1}, where "
+        f"numbers belong; correct it, or leave the column out with --ignore '{column.name}'."
     )
 
 

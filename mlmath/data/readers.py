@@ -16,6 +16,7 @@ import csv
 import gzip
 import hashlib
 import io
+import re
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -82,7 +83,7 @@ def parse_csv(contents: bytes) -> pl.DataFrame:
     if "\0" in text:
         raise InputError("it holds binary data; is this a CSV file?")
     first = text.split("\n", 1)[0]
-    separator = max(",;\t", key=first.count)
+    separator = max(",;\t", key=re.sub('"[^"]*"', "", first).count)
     names = [name.strip() for name in next(csv.reader([first], delimiter=separator), [])]
     _check_names(names)
     try:
@@ -110,7 +111,7 @@ def parse_parquet(contents: bytes) -> pl.DataFrame:
 
 def parse_npz(contents: bytes) -> pl.DataFrame:
     """Table of the arrays of an .npz file; arrays that would need pickle are refused."""
-    columns = {}
+    columns: dict[str, np.ndarray] = {}
     try:
         with np.load(io.BytesIO(contents), allow_pickle=False) as arrays:
             for name in arrays.files:
@@ -149,7 +150,9 @@ def _check_names(names):
             raise InputError(f"two columns are named '{name}'.")
     numbers = [name for name in names if _is_number(name)]
     if len(numbers) == len(names):
-        raise InputError(f"its first line holds numbers ({numbers[0]}, …); it must name the columns.")
+        raise InputError(
+            f"its first line holds numbers ({numbers[0]}, …); it must name the columns."
+        )
 
 
 def _malformed(text, separator, width, error):

@@ -33,7 +33,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Float
 
 from mlmath.arrays import Labels, Real
 from mlmath.compiled import compiled
@@ -60,7 +60,7 @@ class Composed(NamedTuple):
 def compose(transformation: Any, model: Any) -> Composed:
     """Compose (``fit``, ``transform``) with (``fit``, ``predict``), eq. (1) and (2).
 
-    The same parts give the same pair: ``compose(a, b) is compose(a, b)``, and nothing is traced twice.
+    The same parts give the same pair, ``compose(a, b) is compose(a, b)``: nothing is traced twice.
 
     Args:
         transformation: a module, or any hashable object, with ``fit`` and ``transform``.
@@ -104,5 +104,5 @@ def _rows_that_count(X, sample_weight):
 
 
 @compiled(static=("transform",))
-def _apply(transform, params, X) -> Array:
+def _apply(transform, params, X):
     return jax.vmap(transform, (None, 0))(params, X)

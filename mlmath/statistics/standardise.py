@@ -59,7 +59,7 @@ class Fit(NamedTuple):
 
 def transform(params: Params, x: Float[Real, " d"]) -> Float[Array, " d"]:
     """Standard units z of ONE example, eq. (2)."""
-    return (x - params.center) / params.scale
+    return jnp.asarray((x - params.center) / params.scale)
 
 
 def inverse(params: Params, z: Float[Real, " d"]) -> Float[Array, " d"]:

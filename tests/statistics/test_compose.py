@@ -26,7 +26,9 @@ def test_fit_and_predict_are_their_definition(data):
     scale = np.sqrt(s @ (X - center) ** 2 / s.sum())
     alone = ridge.fit((X - center) / scale, y, sample_weight=s, l2=3.0)
     np.testing.assert_allclose(fitted.params.model.weights, alone.params.weights, rtol=1e-10)
-    np.testing.assert_allclose(fitted.certificate.objective, alone.certificate.objective, rtol=1e-12)
+    np.testing.assert_allclose(
+        fitted.certificate.objective, alone.certificate.objective, rtol=1e-12
+    )
     np.testing.assert_allclose(
         mlmath.rows(model.predict)(fitted.params, X),
         mlmath.rows(ridge.predict)(alone.params, (X - center) / scale),
@@ -52,7 +54,9 @@ def test_the_answer_does_not_depend_on_the_units_of_the_columns(data):
     units = np.array([1e-3, 7.0, 1e4])
     one, other = (model.fit(Z, y, l2=2.0).params for Z in (X, X * units + 3.0))
     np.testing.assert_allclose(
-        mlmath.rows(model.predict)(one, X), mlmath.rows(model.predict)(other, X * units + 3.0), rtol=1e-8
+        mlmath.rows(model.predict)(one, X),
+        mlmath.rows(model.predict)(other, X * units + 3.0),
+        rtol=1e-8,
     )
 
 

@@ -43,7 +43,9 @@ def test_transform_and_inverse_are_their_definition(data):
 def test_objective_is_its_definition(data):
     X, s = data
     fitted = standardise.fit(X, sample_weight=s)
-    naive = sum(s[i] * np.sum((X[i] - np.asarray(fitted.params.center)) ** 2) for i in range(12)) / 2
+    naive = (
+        sum(s[i] * np.sum((X[i] - np.asarray(fitted.params.center)) ** 2) for i in range(12)) / 2
+    )
     for value in (
         fitted.certificate.objective,
         standardise.objective(fitted.params, X, sample_weight=s),
