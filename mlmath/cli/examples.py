@@ -47,7 +47,7 @@ def gather(source: Source, task: str, options: Any) -> Examples:
     present = pl.Series(counted)
     features = features.select(pl.when(present).then(pl.all()))
     observed = table[target].to_frame().select(pl.when(present).then(pl.all()))
-    described = tables.describe(features)
+    tables.describe(features)  # refuses by the row of the file
     if options.missing == "drop":
         counted &= ~tables.gaps(features) & ~tables.gaps(observed)
         if not counted.any():
@@ -59,6 +59,7 @@ def gather(source: Source, task: str, options: Any) -> Examples:
         tables.refuse_gaps(features, counted, "say --missing drop or --missing mean")
     features, observed = features.filter(counted), observed.filter(counted)
     tables.refuse_constant(features)
+    described = tables.describe(features)
     observed = _plain(observed[target])
     y, labels = _labels(observed, task)
     weight = weight[counted]

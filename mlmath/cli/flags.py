@@ -54,7 +54,7 @@ def parse(prog: str, description: str, options: Sequence[Option], words: Sequenc
 def _field(option):
     import tyro
 
-    described = tyro.conf.arg(help=option.help.replace("%", "%%"), metavar=option.metavar)
+    described = tyro.conf.arg(help=option.help, metavar=option.metavar)
     marks = [tyro.conf.Positional] if option.positional else []
     marks += [tyro.conf.UseAppendAction] if option.kind == tuple[str, ...] else []
     kind: Any = operator.getitem(Annotated, (option.kind, described))
@@ -90,12 +90,13 @@ def _refuse_unknown(words, options, prog):
 
 
 def _sentence(complaint, prog):
-    body = complaint.split("\n")[1:]
-    kept = []
-    for line in body:
-        if "──" in line or "Argument helptext" in line:
+    kept: list[str] = []
+    for line in complaint.strip().split("\n")[1:]:  # the first is a heading
+        frame = re.search(r"[─-]{3}|[╭╮╰╯]", line)
+        if kept and (frame or "helptext" in line):
             break
-        kept.append(line.strip("│ "))
+        if not frame:
+            kept += [line.strip("│| ")] if line.strip("│| ") else []
     text = re.sub(r"\s+", " ", " ".join(kept)).strip().rstrip(".")
     return f"{text[:1].lower()}{text[1:]}; see `{prog} --help`."
 
