@@ -103,7 +103,7 @@ def _fit(name, method, options, values, command):
     source = readers.read(options.data)
     gathered = examples.gather(source, method.task, options)
     stamp = time.strftime(f"{name}-{source.name}-%Y%m%d-%H%M%S")
-    folder = options.out or Path("runs") / stamp
+    folder = options.out or runs.unused(Path("runs") / stamp)
     with runs.new_folder(folder) as temporary:
         dtype = runtime.prepare(options.dtype)
         outcome = _outcome(method, gathered, options, values, dtype)

@@ -12,5 +12,6 @@ def hint(name: str, known: Iterable[str], otherwise: str) -> str:
     >>> hint("rigde", ["lasso", "ridge"], "`mlmath models` lists them.")
     "did you mean 'ridge'?"
     """
-    near = get_close_matches(name, list(known), n=1)
-    return f"did you mean '{near[0]}'?" if near else otherwise
+    folded = {candidate.casefold(): candidate for candidate in known}
+    near = get_close_matches(name.casefold(), folded, n=1)
+    return f"did you mean '{folded[near[0]]}'?" if near else otherwise

@@ -12,6 +12,7 @@ import struct
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ import numpy as np
 
 from mlmath.cli.refusal import Refusal
 
-__all__ = ["new_folder", "read_params", "read_record", "write_params", "write_record"]
+__all__ = ["new_folder", "read_params", "read_record", "unused", "write_params", "write_record"]
 
 _RECORD, _PARAMS = "run.json", "params.safetensors"
 _LARGEST_RECORD = 1 << 26
@@ -59,6 +60,12 @@ def new_folder(out: Path) -> Iterator[Path]:
     finally:
         if temporary is not None and temporary.exists():
             shutil.rmtree(temporary, ignore_errors=True)
+
+
+def unused(folder: Path) -> Path:
+    """Return ``folder``, or where that is taken the next of folder-2, folder-3, …."""
+    numbered = (folder.with_name(f"{folder.name}-{k}") for k in count(2))
+    return next(path for path in chain([folder], numbered) if not path.exists())
 
 
 def write_record(folder: Path, record: Mapping[str, Any]) -> None:

@@ -22,9 +22,7 @@ _TABLE = pl.DataFrame(
 
 def _gather(task="two classes", table=_TABLE, **options):
     given = {"target": "label", "weight": None, "ignore": (), "missing": "drop", "wide": False}
-    return examples.gather(
-        Source(table, "t", "0", None), task, SimpleNamespace(**given | options)
-    )
+    return examples.gather(Source(table, "t", "0", None), task, SimpleNamespace(**given | options))
 
 
 def test_labels_are_numbered_in_their_order_and_kept_as_they_stand():

@@ -38,17 +38,28 @@ def test_what_is_written_is_read_again(saved):
     assert saved.stat().st_mode & 0o777 == 0o755
 
 
-@pytest.mark.parametrize("error", [KeyboardInterrupt, OSError(28, "No space left on device"), ValueError])
+@pytest.mark.parametrize(
+    "error", [KeyboardInterrupt, OSError(28, "No space left on device"), ValueError]
+)
 @pytest.mark.parametrize("call", ["fsync", "rename"])
 def test_an_interrupted_write_leaves_nothing(tmp_path, monkeypatch, error, call):
     def fails(*_):
         raise error
 
     monkeypatch.setattr(os, call, fails)
-    with pytest.raises((KeyboardInterrupt, Refusal, ValueError)), runs.new_folder(tmp_path / "run") as folder:
+    with (
+        pytest.raises((KeyboardInterrupt, Refusal, ValueError)),
+        runs.new_folder(tmp_path / "run") as folder,
+    ):
         runs.write_record(folder, _RECORD)
         runs.write_params(folder, _PARAMS)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_two_runs_of_one_second_have_two_names(tmp_path):
+    for name in ("run", "run-2", "run-3"):
+        assert runs.unused(tmp_path / "run").name == name
+        (tmp_path / name).mkdir()
 
 
 def test_a_folder_that_cannot_be_is_refused(tmp_path, saved):
