@@ -20,7 +20,7 @@ _OPTIONS = [
         "data", str, "a CSV, Parquet or .npz file, or a set of `mlmath datasets`",
         metavar="DATA", positional=True,
     ),
-    flags.Option("out", Path | None, ".csv or .parquet file; else CSV on the terminal", None, "FILE"),
+    flags.Option("out", Path | None, ".csv or .parquet; else CSV on the terminal", None, "FILE"),
     flags.Option("json", bool, "print the report as JSON", False),
 ]  # fmt: skip
 

@@ -199,7 +199,7 @@ _BAD = {
     "no target": ("a,b\n1,2\n2,3\n", ["t.csv"], "say which column to predict with --target"),
     "out": ("a,y\n1,2\n2,3\n3,5\n", ["t.csv", "--out", "t.csv/run"], "cannot write to 't.csv/run'"),
     "occupied": ("a,y\n1,2\n2,3\n3,5\n", ["t.csv", "--out", "t.csv"], "is not empty; choose"),
-    "infinite option": ("a,y\n1,2\n2,3\n", ["t.csv", "--l2", "nan"], "--l2 must be a finite number"),
+    "infinite option": ("a,y\n1,2\n2,3\n", ["t.csv", "--l2", "nan"], "--l2 must be a finite"),
     "dtype": ("a,y\n1,2\n2,3\n", ["t.csv", "--dtype", "int8"], "--dtype must be one of auto"),
     "collinear": (
         "a,b,y\n" + "".join(f"{k},{2 * k},{k % 3}\n" for k in range(20)),

@@ -49,7 +49,7 @@ def test_ridge_is_read_right():
 def test_an_option_of_several_lines_and_a_size_are_read(tmp_path, monkeypatch):
     (tmp_path / "toy_method.py").write_text(
         '"""Toy: a title.\n\nMinimises\n\n    L(w) = ½ w²      (1)\n"""\n'
-        "def fit(X, *, k: int = 3, classes: int = 2, rate: Scalar = 1, start: Params | None = None):\n"
+        "def fit(X, *, k: int = 3, classes: int = 2, rate: Scalar = 1, start: Params = None):\n"
         '    """Fit.\n\n    Args:\n        X: data.\n        k: how many,\n            at most.\n'
         '        rate: speed.\n\n    Raises:\n        ValueError: if not.\n    """\n'
     )

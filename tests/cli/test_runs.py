@@ -47,12 +47,14 @@ def test_an_interrupted_write_leaves_nothing(tmp_path, monkeypatch, error, call)
         raise error
 
     monkeypatch.setattr(os, call, fails)
-    with (
-        pytest.raises((KeyboardInterrupt, Refusal, ValueError)),
-        runs.new_folder(tmp_path / "run") as folder,
-    ):
-        runs.write_record(folder, _RECORD)
-        runs.write_params(folder, _PARAMS)
+
+    def save():
+        with runs.new_folder(tmp_path / "run") as folder:
+            runs.write_record(folder, _RECORD)
+            runs.write_params(folder, _PARAMS)
+
+    with pytest.raises((KeyboardInterrupt, Refusal, ValueError)):
+        save()
     assert list(tmp_path.iterdir()) == []
 
 
@@ -113,10 +115,10 @@ def _tensors(**header):
     return struct.pack("<Q", len(text)) + text
 
 
-def _whole(weights, bias=np.asarray(2.5)):
+def _whole(weights):
     from safetensors.numpy import save
 
-    return save({"model.weights": weights, "model.bias": bias})
+    return save({"model.weights": weights, "model.bias": np.asarray(2.5)})
 
 
 _HUGE = {"dtype": "F64", "shape": [2**40], "data_offsets": [0, 2**43]}
