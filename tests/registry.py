@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from mlmath.linear import logistic_regression, ridge
+from mlmath.linear import least_squares, logistic_regression, ridge
 
 __all__ = ["CASES", "EXEMPT", "Case"]
 
@@ -78,6 +78,10 @@ CASES = [
     Case(
         "ridge, more columns than rows", ridge, _regression(40), {"l2": 1.3},
         _mean_only(ridge), ("l2",), measured=True, iterative=False, shards=False,
+    ),
+    Case(
+        "least_squares", least_squares, _regression(3), {}, _mean_only(least_squares),
+        measured=True, iterative=False,
     ),
     Case(
         "logistic_regression", logistic_regression, _labels(3), {"l2": 0.7},

@@ -3,9 +3,12 @@
 A new method adds a line to the registry and writes none of these again.
 """
 
+import functools
 import importlib
 import pkgutil
 import re
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -77,6 +80,48 @@ def slope(function, h=2e-3):
     return (8 * (function(h) - function(-h)) - (function(2 * h) - function(-2 * h))) / (12 * h)
 
 
+def bend(function, h=1e-2):
+    """Fourth-order second difference of a function of one number at 0."""
+    near, far = function(h) + function(-h), function(2 * h) + function(-2 * h)
+    return (16 * near - far - 30 * function(0.0)) / (12 * h * h)
+
+
+class Programs(NamedTuple):
+    """Compiled once per case: a number of the fit along a direction, and its derivatives."""
+
+    value: Callable[..., Any]
+    first: Callable[..., Any]
+    derivatives: Callable[..., Any]
+
+
+@functools.cache
+def programs_of(name):
+    case = next(c for c in CASES if c.name == name)
+
+    def value(given, v, t):
+        return probe(exact(case, moved(given, v, t)).params)
+
+    def forward(given, v, t):
+        return jax.jvp(lambda t: value(given, v, t), (t,), (1.0,))[1]
+
+    first = jax.grad(value, argnums=2)
+
+    def derivatives(given, v):
+        return {
+            "forward": forward(given, v, 0.0),
+            "reverse": first(given, v, 0.0),
+            "forward over reverse": jax.jvp(lambda t: first(given, v, t), (0.0,), (1.0,))[1],
+            "reverse over reverse": jax.grad(first, argnums=2)(given, v, 0.0),
+            "reverse over forward": jax.grad(forward, argnums=2)(given, v, 0.0),
+        }
+
+    return Programs(*map(jax.jit, (value, first, derivatives)))
+
+
+def programs(case):
+    return programs_of(case.name)
+
+
 def moved(given, v, t):
     return {k: given[k] + t * v[k] for k in given}
 
@@ -136,40 +181,41 @@ def test_absent_nan_rows_leave_derivatives_alone(case):
     given = inputs(case)
     keep = np.ones(case.rows, bool)
     keep[[1, 4]] = False
-    masked = {k: np.array(v) for k, v in given.items()}
-    masked["X"][~keep], masked["y"][~keep] = np.nan, np.nan
-    masked["sample_weight"][~keep] = 0
-    fewer = {k: v[keep] if k in ("X", "y", "sample_weight") else v for k, v in given.items()}
-    v_masked = direction(masked | {k: np.nan_to_num(x) for k, x in masked.items()})
-    v_masked["sample_weight"][~keep] = 0
-    v_fewer = {k: v[keep] if k in ("X", "y", "sample_weight") else v for k, v in v_masked.items()}
-
-    def along(given, v):
-        def first(t):
-            return jax.grad(lambda t: probe(fit(case, moved(given, v, t)).params))(t)
-
-        return np.array([first(0.0), jax.grad(first)(0.0), jax.jvp(first, (0.0,), (1.0,))[1]])
-
-    np.testing.assert_allclose(along(masked, v_masked), along(fewer, v_fewer), rtol=1e-6, atol=1e-8)
+    v = direction(given)
+    v["sample_weight"][~keep] = 0
+    fewer, v_fewer = (
+        {k: x[keep] if k in ("X", "y", "sample_weight") else x for k, x in tree.items()}
+        for tree in (given, v)
+    )
+    given["X"][~keep], given["y"][~keep], given["sample_weight"][~keep] = np.nan, np.nan, 0
+    found = programs(case).derivatives(given, v)
+    value = programs(case).value
+    first = slope(lambda t: value(fewer, v_fewer, t))
+    second = bend(lambda t: value(fewer, v_fewer, t))
+    np.testing.assert_allclose(found["reverse"], first, rtol=1e-6, atol=1e-9)
+    np.testing.assert_allclose(found["forward"], first, rtol=1e-6, atol=1e-9)
+    for order in ("forward over reverse", "reverse over reverse", "reverse over forward"):
+        np.testing.assert_allclose(found[order], second, rtol=1e-4, atol=1e-6, err_msg=order)
 
 
 @smooth
 def test_influence_is_right_at_weight_zero(case):
     given = inputs(case)
     given["sample_weight"][2] = 0
-    one = np.eye(case.rows)[2]
-
-    def at(t):
-        return probe(
-            exact(case, given | {"sample_weight": given["sample_weight"] + t * one}).params
-        )
-
-    first = jax.grad(at)(0.0)
-    np.testing.assert_allclose(first, slope(at, 1e-3), rtol=1e-6, atol=1e-9)
+    v = {k: np.zeros(np.shape(x)) for k, x in given.items()}
+    v["sample_weight"][2] = 1.0
+    found = programs(case).derivatives(given, v)
+    value, first = programs(case).value, programs(case).first
     np.testing.assert_allclose(
-        jax.grad(jax.grad(at))(0.0), slope(jax.grad(at), 1e-3), rtol=1e-5, atol=1e-8
+        found["reverse"], slope(lambda t: value(given, v, t), 1e-3), rtol=1e-6, atol=1e-9
     )
-    assert abs(first) > 1e-6
+    np.testing.assert_allclose(
+        found["reverse over reverse"],
+        slope(lambda t: first(given, v, t), 1e-3),
+        rtol=1e-5,
+        atol=1e-8,
+    )
+    assert abs(found["reverse"]) > 1e-6
 
 
 @every
@@ -273,25 +319,17 @@ def test_float32_by_default_is_near_float64(case):
 @smooth
 def test_first_and_second_derivatives_are_those_of_refitting(case):
     given = inputs(case)
+    value, first = programs(case).value, programs(case).first
     for name in given:
         v = {k: x * (k == name) for k, x in direction(given).items()}
-
-        def at(t, v=v):
-            return probe(exact(case, moved(given, v, t)).params)
-
-        forward = jax.jvp(at, (0.0,), (1.0,))[1]
-        reverse = jax.grad(at)(0.0)
-        np.testing.assert_allclose(forward, reverse, rtol=1e-9, atol=1e-12, err_msg=name)
-        np.testing.assert_allclose(reverse, slope(at), rtol=1e-6, atol=1e-9, err_msg=name)
-        difference = slope(jax.grad(at))
-        seconds = {
-            "forward over reverse": jax.jvp(jax.grad(at), (0.0,), (1.0,))[1],
-            "reverse over reverse": jax.grad(jax.grad(at))(0.0),
-            "reverse over forward": jax.grad(lambda t: jax.jvp(at, (t,), (1.0,))[1])(0.0),
-        }
-        for order, second in seconds.items():
+        found = programs(case).derivatives(given, v)
+        difference = slope(lambda t, v=v: value(given, v, t))
+        np.testing.assert_allclose(found["forward"], found["reverse"], rtol=1e-9, atol=1e-12)
+        np.testing.assert_allclose(found["reverse"], difference, rtol=1e-6, atol=1e-9, err_msg=name)
+        difference = slope(lambda t, v=v: first(given, v, t))
+        for order in ("forward over reverse", "reverse over reverse", "reverse over forward"):
             np.testing.assert_allclose(
-                second, difference, rtol=1e-5, atol=1e-8, err_msg=f"{name}, {order}"
+                found[order], difference, rtol=1e-5, atol=1e-8, err_msg=f"{name}, {order}"
             )
 
 
@@ -303,15 +341,14 @@ def test_the_objective_has_the_derivative_of_the_envelope(case):
     def certificate(t):
         return exact(case, moved(given, v, t)).certificate
 
-    def value(t):
-        return certificate(t).objective
-
-    np.testing.assert_allclose(jax.grad(value)(0.0), slope(value), rtol=1e-7)
-    np.testing.assert_allclose(jax.grad(jax.grad(value))(0.0), slope(jax.grad(value)), rtol=1e-6)
+    value = jax.jit(lambda t: certificate(t).objective)
+    first = jax.jit(jax.grad(value))
+    np.testing.assert_allclose(first(0.0), slope(value), rtol=1e-7)
+    np.testing.assert_allclose(jax.jit(jax.grad(first))(0.0), slope(first), rtol=1e-6)
     params = exact(case, given).params
     partial = jax.grad(lambda t: objective(case, params, moved(given, v, t)))(0.0)
-    np.testing.assert_allclose(jax.grad(value)(0.0), partial, rtol=1e-6)
-    assert jax.grad(lambda t: certificate(t).gap)(0.0) == 0
+    np.testing.assert_allclose(first(0.0), partial, rtol=1e-6)
+    assert jax.jit(jax.grad(lambda t: certificate(t).gap))(0.0) == 0
 
 
 @every
