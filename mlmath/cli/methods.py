@@ -66,6 +66,7 @@ TASKS = {
 }
 
 METHODS = {
+    "least_squares": _linear("number", "least_squares"),
     "logistic_regression": _linear("two classes", "logistic_regression", "log_odds"),
     "ridge": _linear("number", "ridge"),
 }
