@@ -12,7 +12,8 @@ The mean is the minimiser of
 
 A column that does not vary beyond rounding, σⱼ ≤ 4ε|μⱼ|, keeps its units: its scale is 1.
 Sums of squares are taken about a first mean and corrected, so that a large offset costs no
-digits. With all weights 0 the answer is NaN and not converged.
+digits. With all weights 0 the answer is NaN and not converged. There is no target y here: what
+every fit promises is tested beside this module, alone and in front of a model.
 
 Time and memory O(nd).
 

@@ -3,6 +3,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 import mlmath
 from mlmath.linear import logistic_regression, ridge
@@ -125,6 +126,30 @@ def test_a_vmap_over_masks_refits_the_preprocessing(data):
         )
         alone = model.fit(X[part], y[part], l2=1.0).params
         np.testing.assert_allclose(both.model.weights[k], alone.model.weights, rtol=1e-9)
+
+
+@pytest.mark.parametrize("what", ["fit", "gradient"])
+def test_sharded_rows_give_the_same_answer_without_moving(what):
+    rng = np.random.default_rng(4)
+    X, y, s = rng.normal(size=(328, 3)), rng.normal(size=328), rng.uniform(0.5, 2, size=328)
+
+    def fit(X, y, s):
+        params = compose(standardise, ridge).fit(X, y, sample_weight=s, l2=1.0).params
+        return jnp.concatenate([params.model.weights, *params.transformation])
+
+    def gradient(X, y, s):
+        return jax.grad(lambda s: jnp.sum(fit(X, y, s) ** 2))(s)
+
+    function = {"fit": fit, "gradient": gradient}[what]
+    mesh = jax.make_mesh((8,), ("rows",), axis_types=(AxisType.Auto,))
+    spread = jax.device_put((X, y, s), NamedSharding(mesh, PartitionSpec("rows")))
+    compiled = jax.jit(function).lower(*spread).compile()
+    np.testing.assert_allclose(compiled(*spread), function(X, y, s), rtol=1e-9)
+    program = compiled.as_text()
+    assert "all-reduce" in program
+    for line in program.splitlines():  # a row dimension is 328, or 41 on a device
+        if any(word in line for word in ("all-gather", "all-to-all", "collective-permute")):
+            assert not any(f"[{rows}" in line for rows in (41, 328)), line
 
 
 def test_three_parts_compose_and_start_reaches_the_model(data):

@@ -146,6 +146,31 @@ def test_derivatives_at_a_constant_column_are_finite():
     np.testing.assert_array_equal(slope[:, 1], 0)
 
 
+def test_eager_jit_and_vmap_agree_and_float32_answers_like_float64(data):
+    X, s = data
+    eager = standardise.fit(X, sample_weight=s)
+    jitted = jax.jit(lambda X, s: standardise.fit(X, sample_weight=s))(X, s)
+    batched = jax.vmap(lambda s: standardise.fit(X, sample_weight=s))(jnp.stack([s, 2 * s]))
+    single = standardise.fit(X.astype(np.float32), sample_weight=s.astype(np.float32))
+    for k in range(2):
+        np.testing.assert_allclose(jitted.params[k], eager.params[k], rtol=1e-12)
+        np.testing.assert_allclose(batched.params[k][1], eager.params[k], rtol=1e-12)
+        np.testing.assert_allclose(single.params[k], eager.params[k], rtol=1e-3)
+        assert single.params[k].dtype == np.float32
+    assert bool(single.certificate.converged)
+    assert bool(eager.certificate.converged)
+
+
+@pytest.mark.parametrize("scale", [1e-8, 1e8])
+def test_the_gap_has_no_units(data, scale):
+    X, s = data
+    for fitted in (
+        standardise.fit(X * scale, sample_weight=s),
+        standardise.fit(X, sample_weight=s * scale),
+    ):
+        assert bool(fitted.certificate.converged)
+
+
 def test_integers_are_refused():
     with pytest.raises(TypeError, match="measurements are floats"):
         standardise.fit(np.ones((3, 2), int))
