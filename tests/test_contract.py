@@ -225,7 +225,7 @@ def test_influence_is_right_at_weight_zero(case):
         rtol=1e-5,
         atol=1e-8,
     )
-    assert abs(found["reverse"]) > 1e-6
+    assert (abs(found["reverse"]) > 1e-6) != case.interpolates
 
 
 @every

@@ -158,5 +158,5 @@ def _train(params, X, sign, presented, max_steps):
 
 
 def _objective(params, X, y, weight):
-    wrong = (2 * y - 1) * (X @ params.weights + params.bias) <= 0
-    return weight @ wrong.astype(weight.dtype)
+    right = (2 * y - 1) * (X @ params.weights + params.bias) > 0  # false for NaN
+    return weight @ (~right).astype(weight.dtype)

@@ -1,0 +1,167 @@
+"""From a table to examples: which columns, which rows, which labels; every doubt is a sentence."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import polars as pl
+
+from mlmath.data import columns as tables
+from mlmath.data.errors import InputError, unknown
+from mlmath.data.readers import Source
+
+__all__ = ["Examples", "gather"]
+
+_TARGETS = ("target", "y")  # names that say so themselves
+
+
+class Examples(NamedTuple):
+    """What a model is fitted to."""
+
+    features: pl.DataFrame  # rows that count
+    columns: tuple[tables.Column, ...]
+    y: np.ndarray  # numbers, or the positions of the labels
+    weight: np.ndarray
+    target: str
+    labels: list[Any]  # classes as they stand in the file, in order; none for a number
+    label_type: str  # polars type of the target
+    left_out: int  # rows with gaps, or of weight 0
+
+
+def gather(source: Source, task: str, options: Any) -> Examples:
+    """Examples of the table by the options of ``mlmath fit``.
+
+    Raises:
+        InputError: where the table cannot be what is asked for.
+    """
+    table, target = source.table, _target(source, options.target)
+    ignored = {*options.ignore, *(source.entry.ignored if source.entry else ())}
+    for name in [*options.ignore, *([options.weight] if options.weight else [])]:
+        if name not in table.columns:
+            raise unknown("column", name, table.columns)
+    weight = _weight(table, options.weight)
+    features = table.drop({target, *ignored, options.weight} & set(table.columns))
+    if not features.width:
+        raise InputError(f"no column is left to predict '{target}' from.")
+    counted = weight > 0
+    present = pl.Series(counted)
+    features = features.select(pl.when(present).then(pl.all()))
+    observed = table[target].to_frame().select(pl.when(present).then(pl.all()))
+    tables.describe(features)  # refuses by the row of the file
+    if options.missing == "drop":
+        counted &= ~tables.gaps(features) & ~tables.gaps(observed)
+        if not counted.any():
+            raise InputError(
+                "every row has a gap, so --missing drop leaves none; try --missing mean."
+            )
+    tables.refuse_gaps(observed, counted, "rows without a target are left out with --missing drop")
+    if options.missing == "error":
+        tables.refuse_gaps(features, counted, "say --missing drop or --missing mean")
+    features, observed = features.filter(counted), observed.filter(counted)
+    tables.refuse_constant(features)
+    described = tables.describe(features)
+    observed = _plain(observed[target])
+    y, labels = _labels(observed, task)
+    weight = weight[counted]
+    if options.missing == "mean":
+        described = tables.fill(described, features, weight=weight)
+    _refuse_wide(described, len(y), options.wide)
+    left_out = table.height - len(y)
+    kind = str(observed.dtype)
+    return Examples(features, described, y, weight, target, labels, kind, left_out)
+
+
+def _target(source, name):
+    columns = source.table.columns
+    if name is None:
+        if source.entry:
+            return source.entry.target
+        for candidate in columns:
+            if candidate.lower() in _TARGETS:
+                return candidate
+        raise InputError(
+            f"say which column to predict with --target; there are {_listed(columns)}."
+        )
+    if name not in columns:
+        raise unknown("column", name, columns)
+    return name
+
+
+def _weight(table, name):
+    if name is None:
+        return np.ones(table.height)
+    tables.refuse_gaps(
+        table.select(name), np.ones(table.height, bool), "a weight is a number from 0 up"
+    )
+    weight = tables.numbers(table[name])
+    if (weight < 0).any():
+        row = int(np.argmax(weight < 0))
+        raise InputError(
+            f"column '{name}' is {weight[row]} in row {row + 1}; a weight is 0 or more."
+        )
+    if not weight.any():
+        raise InputError(f"every weight in column '{name}' is 0.")
+    return weight
+
+
+def _plain(observed):
+    """The target as numbers, truth values or text, which JSON can hold."""
+    if observed.dtype.is_integer():
+        return observed.cast(pl.Int64)
+    if observed.dtype.is_numeric():
+        return observed.cast(pl.Float64)
+    return observed if observed.dtype == pl.Boolean else observed.cast(pl.String)
+
+
+def _labels(observed, task):
+    name, distinct = observed.name, observed.unique().sort()
+    numeric = observed.dtype.is_numeric()
+    if task == "number":
+        if not numeric:
+            raise InputError(
+                f"the target '{name}' holds {_kind(observed)}, and this model predicts a number; "
+                f"take {'logistic' if len(distinct) == 2 else 'softmax'}_regression."
+            )
+        y = tables.numbers(observed)
+        if len(distinct) == 1:
+            raise InputError(
+                f"the target '{name}' is {distinct[0]!r} in every row; nothing is left to learn."
+            )
+        return y, []
+    if len(distinct) == 1:
+        raise InputError(
+            f"the target '{name}' has one class only, {distinct[0]!r}; two are needed."
+        )
+    if numeric and len(distinct) > max(20, len(observed) / 2):
+        raise InputError(
+            f"the target '{name}' has {len(distinct)} different numbers, not classes; take ridge."
+        )
+    if task == "two classes" and len(distinct) > 2:
+        raise InputError(
+            f"the target '{name}' has {len(distinct)} classes ({_listed(distinct.to_list())}), "
+            "and this model tells two apart; take softmax_regression."
+        )
+    labels = distinct.to_list()
+    codes = observed.cast(pl.String).replace_strict(
+        distinct.cast(pl.String),
+        pl.Series(range(len(labels)), dtype=pl.Float64),
+        return_dtype=pl.Float64,
+    )
+    return codes.to_numpy(), labels
+
+
+def _refuse_wide(described: Sequence[tables.Column], rows: int, wide: bool) -> None:
+    width = len(tables.names(described))
+    if width > rows and not wide:
+        raise InputError(
+            f"there are {width} feature columns but {rows} rows, so the penalty alone decides; "
+            "leave columns out with --ignore, or accept it with --wide."
+        )
+
+
+def _kind(series):
+    return "text" if series.dtype == pl.String else str(series.dtype)
+
+
+def _listed(values):
+    return ", ".join(map(str, values[:8])) + (", …" if len(values) > 8 else "")

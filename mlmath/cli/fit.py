@@ -1,0 +1,237 @@
+"""``mlmath fit MODEL DATA``: a table in, a model with its score and its certificate out."""
+
+import json
+import shlex
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from mlmath.cli import display, flags, methods, report, runs, runtime, summary
+from mlmath.cli.refusal import Refusal
+
+__all__ = ["run"]
+
+_OPTIONS = [
+    flags.Option(
+        "data", str, "a CSV, Parquet or .npz file, or a set of `mlmath datasets`",
+        metavar="DATA", positional=True,
+    ),
+    flags.Option("target", str | None, "column to predict; embedded sets know theirs", None, "COL"),
+    flags.Option("weight", str | None, "column of row weights: 2 is the row twice", None, "COL"),
+    flags.Option("ignore", tuple[str, ...], "column to leave out", (), "COL"),
+    flags.Option(
+        "missing", Literal["error", "drop", "mean"],
+        "gaps: refuse, leave the row out, or fill with the mean and mark in a column", "error",
+    ),
+    flags.Option("raw", bool, "do not standardise the features inside the model", False),
+    flags.Option("wide", bool, "accept more feature columns than rows", False),
+    flags.Option("seed", int, "of the choice of held-out rows", 0),
+    flags.Option(
+        "dtype", str, "float32 or float64; auto is float64 on a CPU, else float32", "auto", "DTYPE"
+    ),
+    flags.Option("out", Path | None, "run folder; a new one under runs/ if not given", None, "DIR"),
+    flags.Option("json", bool, "print one JSON document instead of a table", False),
+]  # fmt: skip
+
+_HELP = """usage: mlmath fit MODEL DATA [OPTIONS]
+
+Fit a model to a table: held-out score, certificate, coefficients, a folder for `mlmath predict`.
+
+models:
+{models}
+
+`mlmath fit MODEL --help` lists the options.
+"""
+
+
+class _Outcome(NamedTuple):
+    params: Any
+    certificate: dict[str, Any]
+    score: dict[str, float]
+    held: Any  # figures.Held, or None where no row was held out
+    seconds: list[float]  # of the first fit and of the next
+
+
+def run(words: Sequence[str]) -> int:
+    """Run ``mlmath fit`` with the words of the command line."""
+    if words and words[0] in ("-h", "--help"):
+        models = "\n".join(f"  {k:<22}{methods.title(m)}" for k, m in methods.METHODS.items())
+        print(_HELP.format(models=models), end="")
+        return 0
+    if not words or words[0].startswith("-"):
+        raise Refusal(
+            "name a model first, as in `mlmath fit ridge diabetes`; `mlmath models` lists them."
+        )
+    name, *rest = words
+    method = methods.find(name)
+    hyperparameters = methods.flags(method)
+    options = flags.parse(
+        f"mlmath fit {name}",
+        f"{methods.title(method)}.",
+        [*_OPTIONS, *map(_option, hyperparameters)],
+        rest,
+    )
+    values = {f.name: getattr(options, f.name) for f in hyperparameters}
+    _refuse_odd(values)
+    if options.dtype not in runtime.DTYPES:
+        raise Refusal(f"--dtype must be one of {', '.join(runtime.DTYPES)}, got '{options.dtype}'.")
+
+    from mlmath.data.errors import InputError
+
+    try:
+        return _fit(name, method, options, values, shlex.join(["mlmath", "fit", *words]))
+    except InputError as error:
+        raise Refusal(str(error)) from None
+
+
+def _option(flag):
+    kind = flag.kind | None if flag.default is None else flag.kind
+    return flags.Option(flag.name, kind, flag.help, flag.default, flag.kind.__name__.upper())
+
+
+def _refuse_odd(values):
+    for name, value in values.items():
+        if value is not None and not abs(value) < float("inf"):
+            raise Refusal(f"--{name.replace('_', '-')} must be a finite number, got {value}.")
+
+
+def _fit(name, method, options, values, command):
+    from mlmath.cli import examples
+    from mlmath.data import readers
+
+    source = readers.read(options.data)
+    gathered = examples.gather(source, method.task, options)
+    stamp = time.strftime(f"{name}-{source.name}-%Y%m%d-%H%M%S")
+    folder = options.out or runs.unused(Path("runs") / stamp)
+    with runs.new_folder(folder) as temporary:
+        dtype = runtime.prepare(options.dtype)
+        outcome = _outcome(method, gathered, options, values, dtype)
+        record = {"format": 1, "mlmath": _version(), "model": name, "command": command}
+        record |= {"dtype": dtype, "hyperparameters": values}
+        record |= _record(source, method, gathered, options, outcome)
+        runs.write_record(temporary, record)
+        runs.write_params(temporary, outcome.params)
+        facts = summary.facts(record)
+        figures = (
+            methods.load(method.figures)(outcome.held) if method.figures and outcome.held else {}
+        )
+        section = report.Section(methods.title(method), methods.formula(method), facts, figures)
+        page = report.page(f"{name} on {source.name}", command, [section])
+        report.write(temporary / "report.html", page)
+    if options.json:
+        print(json.dumps({"run": str(folder), **record}, indent=2, ensure_ascii=False), flush=True)
+    else:
+        display.facts(methods.title(method), facts | {"run": f"{folder} (open report.html)"})
+    return 0
+
+
+def _record(source, method, gathered, options, outcome):
+    """What ``run.json`` says of the data, the options and the outcome."""
+    from mlmath.statistics import padding
+
+    return {
+        "seed": options.seed,
+        "data": {"name": source.name, "sha256": source.sha256},
+        "target": gathered.target,
+        "labels": gathered.labels,
+        "label_type": gathered.label_type,
+        "weight": options.weight,
+        "columns": [column._asdict() for column in gathered.columns],
+        "raw": options.raw,
+        "missing": options.missing,
+        "rows": padding.bucket(len(gathered.y)),
+        "rows_fitted": len(gathered.y),
+        "rows_left_out": gathered.left_out,
+        "certificate": outcome.certificate,
+        "held_out": outcome.score,
+        "coefficients": summary.coefficients(method, gathered, options.raw, outcome.params),
+        "seconds": dict(zip(("first", "again"), outcome.seconds, strict=True)),
+        "device": runtime.device(),
+    }
+
+
+def _outcome(method, gathered, options, values, dtype):
+    """Fit without the held-out rows and score, then fit to all: the same program twice."""
+    import numpy as np
+
+    from mlmath.cli import figures, pipeline, scores
+    from mlmath.data import columns as tables
+
+    composed = pipeline.model(method, gathered.columns, options.raw)
+    values = methods.arguments(method, values, gathered.labels)
+    X, y, weight = _arrays(gathered)
+    rows = scores.held_out(y, len(gathered.labels), options.seed)
+    seconds, score, held = [], {}, None
+
+    def fit(X, weight):
+        start = time.perf_counter()
+        X, y_padded, weight = pipeline.padded(X, y, weight, dtype)
+        fitted = composed.fit(X, y_padded, sample_weight=weight, **values)
+        certificate = {k: np.asarray(v).item() for k, v in fitted.certificate._asdict().items()}
+        seconds.append(time.perf_counter() - start)
+        return fitted.params, certificate
+
+    kept = np.where(rows, 0, weight)
+    described = gathered.columns
+    if options.missing == "mean":  # what fills a gap is learnt, so it may not see the held-out rows
+        described = tables.fill(described, gathered.features, weight=kept)
+    params, _ = fit(tables.encode(described, gathered.features).matrix, kept)
+    if rows.any():
+        encoded = tables.encode(described, gathered.features.filter(rows)).matrix
+        predicted = _probabilities(
+            pipeline.predict(composed, params, encoded, dtype), gathered.labels
+        )
+        held = figures.Held(predicted, y[rows], gathered.labels, gathered.target)
+        score = _score(held, weight[rows], y, kept)
+    params, certificate = fit(X, weight)
+    _refuse_infinite(params, certificate)
+    return _Outcome(params, certificate, score, held, seconds)
+
+
+def _arrays(gathered):
+    from mlmath.data import columns as tables
+
+    return tables.encode(gathered.columns, gathered.features).matrix, gathered.y, gathered.weight
+
+
+def _probabilities(predicted, labels):
+    """One probability per class, also where the model gives that of the second alone."""
+    import numpy as np
+
+    paired = labels and predicted.ndim == 1
+    return np.stack([1 - predicted, predicted], axis=1) if paired else predicted
+
+
+def _score(held, weight, y, kept):
+    import numpy as np
+
+    from mlmath.cli import scores
+
+    if not weight.sum():
+        return {}
+    if not held.labels:
+        return scores.of_numbers(
+            held.predicted, held.observed, weight, float(kept @ y / kept.sum())
+        )
+    frequencies = np.bincount(y.astype(int), kept, len(held.labels)) / kept.sum()
+    return scores.of_classes(held.predicted, held.observed, weight, frequencies)
+
+
+def _refuse_infinite(params, certificate):
+    import jax
+    import numpy as np
+
+    if not all(
+        np.isfinite(leaf).all() for leaf in [*jax.tree.leaves(params), *certificate.values()]
+    ):
+        raise Refusal(
+            "the fit has no finite solution: some columns are combinations of others, so "
+            "raise --l2 or leave columns out with --ignore."
+        )
+
+
+def _version():
+    from mlmath import __version__
+
+    return __version__

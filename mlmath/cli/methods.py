@@ -1,0 +1,153 @@
+"""The table of methods: what the shell can fit, one line each.
+
+Functions are named, not imported, so that help and refusals come without jax. The flags of a
+method are read from the source of its ``init`` and ``fit``: their keyword-only numbers, with
+the defaults of the signature and the lines of the docstring. No flag is written twice.
+"""
+
+import ast
+import re
+from collections.abc import Iterator
+from functools import cache
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from mlmath.cli.nearest import hint
+from mlmath.cli.refusal import Refusal
+
+__all__ = [
+    "METHODS", "TASKS", "Flag", "Function", "Method", "arguments", "find", "flags", "formula",
+    "load", "title",
+]  # fmt: skip
+
+
+class Function(NamedTuple):
+    """A function by name, so that naming it imports nothing."""
+
+    module: str
+    name: str
+
+
+class Method(NamedTuple):
+    """A model as the shell knows it."""
+
+    task: str  # what is predicted: a key of TASKS
+    init: Function | None
+    fit: Function
+    predict: Function  # of ONE example: a number, P(second class), or one probability per class
+    figures: Function | None  # of (held: figures.Held): caption -> PNG
+    affine: Function | None = None  # of ONE example, affine in it: its slope is the coefficients
+
+
+class Flag(NamedTuple):
+    """A hyperparameter as a flag."""
+
+    name: str
+    kind: type  # int or float
+    default: int | float | None
+    help: str
+
+
+def _linear(task, module, affine="predict"):
+    module = f"mlmath.linear.{module}"
+    drawn = Function("mlmath.cli.figures", "number" if task == "number" else "classes")
+    fit, predict = Function(module, "fit"), Function(module, "predict")
+    return Method(task, None, fit, predict, drawn, Function(module, affine))
+
+
+_CLASSES = "classes"  # the parameter that the labels of the data decide
+
+TASKS = {
+    "number": "a number",
+    "two classes": "one of two classes",
+    "classes": "one of several classes",
+}
+
+METHODS = {
+    "least_squares": _linear("number", "least_squares"),
+    "logistic_regression": _linear("two classes", "logistic_regression", "log_odds"),
+    "ridge": _linear("number", "ridge"),
+}
+
+
+def find(name: str) -> Method:
+    """Return the method of that name.
+
+    Raises:
+        Refusal: if there is none; the message suggests the nearest.
+    """
+    if name not in METHODS:
+        nearest = hint(name, METHODS, "`mlmath models` lists them.")
+        raise Refusal(f"there is no model '{name}'; {nearest}")
+    return METHODS[name]
+
+
+def load(function: Function) -> Any:
+    """Import the function; this is where jax comes in."""
+    return getattr(import_module(function.module), function.name)
+
+
+def title(method: Method) -> str:
+    """First line of the method's module, without the full stop."""
+    return _docstring(method).split("\n")[0].rstrip(".")
+
+
+def formula(method: Method) -> str:
+    """Equation of the objective in the method's module, the line that begins with L(…) =."""
+    found = re.search(r"^ +(L\(.*?=.*?)(?: {3,}|,? +\(\d+\)|$)", _docstring(method), re.MULTILINE)
+    return found[1].strip() if found else ""
+
+
+def flags(method: Method) -> list[Flag]:
+    """Numeric keyword-only parameters of ``init`` and ``fit``, in their order."""
+    return [flag for flag in _parameters(method) if flag.name != _CLASSES]
+
+
+def arguments(method: Method, values: dict[str, Any], labels: list[Any]) -> dict[str, Any]:
+    """Keywords of ``fit``: the flags that were given, and the number of classes if it asks."""
+    given = {name: value for name, value in values.items() if value is not None}
+    asks = any(flag.name == _CLASSES for flag in _parameters(method))
+    return given | ({_CLASSES: len(labels)} if asks else {})
+
+
+def _parameters(method):
+    named = {f.name: f for source in (method.init, method.fit) if source for f in _flags(source)}
+    return list(named.values())
+
+
+def _flags(function: Function) -> Iterator[Flag]:
+    node = next(
+        node
+        for node in _tree(function.module).body
+        if isinstance(node, ast.FunctionDef) and node.name == function.name
+    )
+    lines = _arguments(ast.get_docstring(node) or "")
+    for argument, value in zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True):
+        words = {n.id for n in ast.walk(argument) if isinstance(n, ast.Name)}
+        kind = int if words & {"Count", "int"} else float if words & {"Scalar", "float"} else None
+        if kind is not None and value is not None:
+            default = ast.literal_eval(value)
+            yield Flag(argument.arg, kind, default, lines.get(argument.arg, ""))
+
+
+def _arguments(docstring):
+    """Lines of the Args section by name."""
+    section = re.search(r"^Args:\n((?:[ \t]+.*\n?|\n)*)", docstring, re.MULTILINE)
+    found = re.findall(
+        r"^ {4}(\w+): ((?:.*\n?)(?: {8,}.*\n?)*)", section[1] if section else "", re.MULTILINE
+    )
+    return {name: " ".join(text.split()).rstrip(".") for name, text in found}
+
+
+def _docstring(method):
+    return ast.get_docstring(_tree(method.fit.module)) or ""
+
+
+@cache
+def _tree(module: str) -> ast.Module:
+    spec = find_spec(module)
+    if spec is None or spec.origin is None:
+        raise ModuleNotFoundError(module)
+    return ast.parse(Path(spec.origin).read_text(encoding="utf-8"))

@@ -1,0 +1,42 @@
+"""``mlmath models``: what can be fitted, from the source alone, so that it comes at once."""
+
+import json
+from collections.abc import Sequence
+
+from mlmath.cli import display, flags, methods
+
+__all__ = ["run"]
+
+_OPTIONS = [flags.Option("json", bool, "print JSON instead of a table", False)]
+
+
+def run(words: Sequence[str]) -> int:
+    """Run ``mlmath models`` with the words of the command line."""
+    options = flags.parse("mlmath models", "List the models that can be fitted.", _OPTIONS, words)
+    if options.json:
+        print(json.dumps({name: _described(m) for name, m in methods.METHODS.items()}, indent=2))
+        return 0
+    rows = [
+        [
+            name,
+            methods.TASKS[m.task],
+            " ".join(f"--{f.name.replace('_', '-')}" for f in methods.flags(m)),
+            _line(m),
+        ]
+        for name, m in methods.METHODS.items()
+    ]
+    display.table(["model", "predicts", "options", "what it is"], rows)
+    return 0
+
+
+def _described(method):
+    return {
+        "predicts": methods.TASKS[method.task],
+        "title": _line(method),
+        "objective": methods.formula(method),
+        "options": {f.name: {"default": f.default, "help": f.help} for f in methods.flags(method)},
+    }
+
+
+def _line(method):
+    return methods.title(method).partition(": ")[2]

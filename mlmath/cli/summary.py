@@ -1,0 +1,77 @@
+"""What a fit tells people: coefficients in the units of the file, and the facts of a run."""
+
+from typing import Any
+
+import numpy as np
+
+from mlmath.cli import methods
+
+__all__ = ["coefficients", "facts"]
+
+_SHOWN = 12
+
+
+def coefficients(
+    method: methods.Method, gathered: Any, raw: bool, params: Any
+) -> dict[str, Any] | None:
+    """Intercept and slopes in the units of the file, a list of one per class where several.
+
+    ``per_standard_deviation`` is the largest change that one standard deviation of the column
+    makes, or that one unit makes where the model was fitted to raw columns.
+    """
+    from mlmath.cli import pipeline
+    from mlmath.data import columns as tables
+
+    found = pipeline.coefficients(method, gathered.columns, raw, params)
+    if found is None:
+        return None
+    names = tables.names(gathered.columns)
+    intercept, slopes = (np.asarray(part, float) for part in found)
+    sizes = pipeline.scales(raw, params, len(names))
+    effects = np.abs(slopes * sizes).reshape(-1, len(names)).max(axis=0)
+    return {
+        "intercept": intercept.tolist(),
+        "slopes": {name: slopes[..., j].tolist() for j, name in enumerate(names)},
+        "per_standard_deviation": dict(zip(names, effects.tolist(), strict=True)),
+    }
+
+
+def facts(record: dict[str, Any]) -> dict[str, str]:
+    """Label to value, for the terminal and the report."""
+    from mlmath.cli import scores
+
+    left_out = f", {record['rows_left_out']} left out" if record["rows_left_out"] else ""
+    labels = f" ({', '.join(map(str, record['labels']))})" if record["labels"] else ""
+    seconds = record["seconds"]
+    return {
+        "data": f"{record['data']['name']}: {record['rows_fitted']} rows{left_out}, "
+        f"{len(record['columns'])} columns",
+        "target": record["target"] + labels,
+        "held-out score": scores.sentence(record["held_out"]),
+        "certificate": _proof(record["certificate"]),
+        "seconds": f"{seconds['first']:.2f} the first fit, {seconds['again']:.3f} again",
+        "device": f"{record['device']}, {record['dtype']}",
+    } | _coefficients(record["coefficients"], record["labels"])
+
+
+def _proof(certificate):
+    word = "converged" if certificate["converged"] else "NOT converged"
+    gap, steps = certificate["gap"], certificate["steps"]
+    return f"within {gap:.1e} of the optimum ({word}, {steps} steps)"
+
+
+def _coefficients(found, labels):
+    """The largest by what a standard deviation of the column changes."""
+    if found is None:
+        return {}
+    effects = found["per_standard_deviation"]
+    largest = sorted(effects, key=lambda name: -effects[name])[:_SHOWN]
+    listed = {f"× {name}": _numbers(found["slopes"][name]) for name in largest}
+    more = len(effects) - len(largest)
+    head = {"coefficients of": ", ".join(map(str, labels))} if len(labels) > 2 else {}
+    head["intercept"] = _numbers(found["intercept"])
+    return head | listed | ({"": f"and {more} more in run.json"} if more else {})
+
+
+def _numbers(value):
+    return ", ".join(f"{v:.6g}" for v in value) if isinstance(value, list) else f"{value:.6g}"

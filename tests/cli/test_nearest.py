@@ -1,0 +1,7 @@
+from mlmath.cli.nearest import hint
+
+
+def test_a_near_name_is_suggested_and_a_far_one_is_not():
+    assert hint("A", ["a"], "look.") == "did you mean 'a'?"
+    assert hint("rigde", ["lasso", "ridge"], "look.") == "did you mean 'ridge'?"
+    assert hint("zebra", ["lasso", "ridge"], "look.") == "look."
