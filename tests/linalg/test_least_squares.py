@@ -94,16 +94,16 @@ def test_the_condition_enters_the_error_once_where_the_residual_is_small(conditi
     assert solved.rank == 4
 
 
-@pytest.mark.parametrize("condition", [1e2, 1e4, 1e6, 1e8])
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_error_is_that_of_a_backward_stable_method(condition, dtype):
+@pytest.mark.parametrize(
+    ("dtype", "condition"),
+    [(np.float32, c) for c in (1e1, 1e2, 1e3)] + [(np.float64, c) for c in (1e2, 1e4, 1e6, 1e8)],
+)
+def test_error_is_that_of_a_backward_stable_method(dtype, condition):
     """Against the exact answer, twice the error of numpy's SVD, or the bound for κ and κ² tan θ."""
     A, U, _ = conditioned(condition)
     A = A.astype(dtype)
     y = (U @ np.ones(4) + 1e-3 * system()[1]).astype(dtype)
     exact = np.linalg.lstsq(A.astype(np.longdouble).astype(float), y.astype(float), rcond=None)[0]
-    if condition * np.finfo(dtype).eps > 1e-3:
-        pytest.skip("the rank is not full to rounding")
     found = np.asarray(least_squares.solve(A, y).solution)
     peer = np.linalg.lstsq(A, y, rcond=None)[0]
     ours, theirs = np.linalg.norm(found - exact), np.linalg.norm(peer - exact)
@@ -131,9 +131,8 @@ def test_columns_of_scales_far_apart_that_repeat_are_still_solved():
     half = least_squares.solve(A[:, :4], y, sample_weight=s)
     assert solved.rank == 4
     np.testing.assert_allclose(solved.certificate.objective, half.certificate.objective, rtol=1e-12)
-    np.testing.assert_allclose(
-        solved.solution[[2, 3, 6, 7]] * 2, half.solution[[2, 3, 2, 3]], rtol=1e-9
-    )
+    found, expected = np.asarray(solved.solution), np.asarray(half.solution)
+    np.testing.assert_allclose(found[[2, 3, 6, 7]] * 2, expected[[2, 3, 2, 3]], rtol=1e-9)
 
 
 def test_absent_rows_and_missing_values():
