@@ -229,7 +229,8 @@ def test_of_many_minimisers_the_weights_are_the_least(data):
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_a_constant_column_has_weight_zero(data, dtype):
     X, y, s = (a.astype(dtype) for a in data)
-    X = np.c_[X, np.full(40, dtype(0.1))]
+    near = np.nextafter(dtype(0.1), dtype(1))  # 0.1 computed otherwise
+    X = np.c_[X, np.where(np.arange(40) % 2, dtype(0.1), near)]
     X[3, 3], s[3] = 7, 0  # absent
     fitted = least_squares.fit(X, y, sample_weight=s)
     without = least_squares.fit(X[:, :3], y, sample_weight=s)
@@ -241,6 +242,17 @@ def test_a_constant_column_has_weight_zero(data, dtype):
     t = least_squares.summarize(fitted, X, y, sample_weight=s).t_values.weights
     assert np.isnan(t[3])
     assert not np.isnan(t[:3]).any()
+
+
+def test_a_mean_far_from_zero_costs_no_digits_of_float32():
+    rng = np.random.default_rng(0)
+    X = (rng.normal(size=(20_000, 2)) + [3000.0, 0.0]).astype(np.float32)
+    y = (X @ [1.0, 2.0] + 0.1 * rng.normal(size=20_000)).astype(np.float32)
+    single, double = least_squares.fit(X, y), least_squares.fit(X.astype(float), y.astype(float))
+    np.testing.assert_allclose(single.params.weights, double.params.weights, rtol=3e-7)
+    w, b = np.asarray(single.params.weights, float), float(single.params.bias)
+    at_mean = X.astype(float).mean(axis=0) @ w + b
+    np.testing.assert_allclose(at_mean, y.astype(float).mean(), rtol=3e-7)
 
 
 def test_one_row_gives_its_target_and_no_standard_error(data):
