@@ -246,7 +246,7 @@ def test_a_constant_column_has_weight_zero(data, dtype):
 
 def test_a_mean_far_from_zero_costs_no_digits_of_float32():
     rng = np.random.default_rng(0)
-    X = (rng.normal(size=(20_000, 2)) + [3000.0, 0.0]).astype(np.float32)
+    X = rng.normal([3000.0, 0.0], size=(20_000, 2)).astype(np.float32)
     y = (X @ [1.0, 2.0] + 0.1 * rng.normal(size=20_000)).astype(np.float32)
     single, double = least_squares.fit(X, y), least_squares.fit(X.astype(float), y.astype(float))
     np.testing.assert_allclose(single.params.weights, double.params.weights, rtol=3e-7)
