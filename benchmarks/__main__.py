@@ -45,6 +45,7 @@ def _processors():
 
 
 def _measure(name, threads):
+    print(f"measuring {name} …", file=sys.stderr)
     result = {"size": CASES[name].size, "target": CASES[name].target}
     for mode in ("cold", "warm"):
         command = [sys.executable, "-m", "benchmarks.child", mode, name, str(threads)]
