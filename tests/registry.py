@@ -11,7 +11,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from mlmath.linear import least_squares, logistic_regression, ridge
+from mlmath.linear import (
+    adaline,
+    least_squares,
+    logistic_regression,
+    perceptron,
+    ridge,
+    softmax_regression,
+)
 
 __all__ = ["CASES", "EXEMPT", "Case"]
 
@@ -28,6 +35,9 @@ class Case(NamedTuple):
     measured: bool = False  # y is measured: a change of its units changes no gap
     iterative: bool = True  # takes start, max_steps
     static: dict[str, Any] = {}  # noqa: RUF012  what fixes a shape
+    frozen: tuple[str, ...] = ()  # arguments without a derivative: labels that are compared
+    interpolates: bool = False  # no error is left, so no row has influence
+    in_place: bool = False  # weights count presentations one after another
     discrete: str = ""  # why there is no derivative, as the docstring says
     shards: bool = True  # rows may lie on several devices
     rows: int = 23
@@ -54,6 +64,37 @@ def _labels(d, seed=1):
         return X, (z - z.mean() + rng.logistic(size=n) > 0).astype(float)
 
     return data
+
+
+def _noiseless(d, seed=0):
+    def data(n):
+        rng = np.random.default_rng(seed)
+        X = rng.normal(size=(n, d))
+        return X, X @ rng.normal(size=d) + 3
+
+    return data
+
+
+def _separable(d, seed=2):
+    def data(n):
+        X, rng = _features(n, d, seed)
+        z = X @ rng.normal(size=d)
+        y = (z > np.median(z)).astype(float)
+        return X + 0.3 * (2 * y - 1)[:, None] * rng.normal(size=d), y
+
+    return data
+
+
+def _classes(d, k, seed=1):
+    def data(n):
+        X, rng = _features(n, d, seed)
+        return X, (X @ rng.normal(size=(d, k)) + rng.gumbel(size=(n, k))).argmax(1).astype(float)
+
+    return data
+
+
+def _zero_planes(X, y, s):
+    return softmax_regression.Params(np.zeros((3, X.shape[1])), np.zeros(3))
 
 
 def _mean_only(module):
@@ -90,6 +131,22 @@ CASES = [
     Case(
         "logistic_regression, hardly penalised", logistic_regression, _labels(3), {"l2": 0.03},
         _zeros(logistic_regression), ("l2",),
+    ),
+]  # fmt: skip
+
+CASES += [
+    Case(
+        "softmax_regression", softmax_regression, _classes(3, 3), {"l2": 0.7}, _zero_planes,
+        ("l2",), static={"classes": 3}, frozen=("y",),
+    ),
+    Case(
+        "perceptron", perceptron, _separable(3), {}, _zeros(perceptron), in_place=True,
+        discrete="The counts mᵢ are discrete, so the answer is piecewise smooth", shards=False,
+    ),
+    Case(
+        "adaline", adaline, _noiseless(3), {"learning_rate": 0.21, "decay": 0.01},
+        _mean_only(adaline), measured=True, iterative=False, in_place=True,
+        static={"epochs": 20}, interpolates=True, shards=False,
     ),
 ]  # fmt: skip
 

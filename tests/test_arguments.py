@@ -16,6 +16,7 @@ import mlmath
 from mlmath.arguments import ArgumentError, checked
 from mlmath.calculus import implicit
 from mlmath.certificate import certify
+from mlmath.linalg import least_squares as columns
 from mlmath.linear import logistic_regression, ridge
 from mlmath.optimize import newton
 from mlmath.plot import regression
@@ -65,6 +66,11 @@ MISUSE = [
         lambda: weights.present([[1.0]], Y, None),
         "statistics.weights.present: X must be a float array of shape (n, d), got list [[1.0]]; "
         "convert it with jnp.asarray.",
+    ),
+    (
+        lambda: columns.solve(X, Y[:3]),
+        "linalg.least_squares.solve: y must be a float array of shape (n,) with n = 5 (from A), "
+        "got float64[3].",
     ),
     (
         lambda: certify(1.0, 2.0, 3.0, tolerance="small"),

@@ -39,7 +39,8 @@ def inputs(case, dtype=np.float64, rows=None):
     """X, y, weights near 1 and hyperparameters, as keyword arguments of the fit."""
     n = rows or case.rows
     X, y = case.data(n)
-    weight = np.random.default_rng(5).uniform(0.5, 1.5, size=n)
+    rng = np.random.default_rng(5)
+    weight = rng.integers(1, 3, size=n) if case.in_place else rng.uniform(0.5, 1.5, size=n)
     numbers = {k: np.asarray(v, dtype) for k, v in case.numbers.items()}
     return {
         "X": X.astype(dtype), "y": y.astype(dtype), "sample_weight": weight.astype(dtype), **numbers
@@ -56,7 +57,8 @@ def exact(case, given):
 
 
 def objective(case, params, given):
-    return case.module.objective(params, **given, **case.static)
+    taken = ("X", "y", "sample_weight", *case.penalties)
+    return case.module.objective(params, **{k: given[k] for k in taken})
 
 
 def flat(tree):
@@ -70,9 +72,10 @@ def probe(params):
     return jnp.sum(c * v + jnp.sin(v / 3) * jnp.roll(c, 1))  # no product of its own
 
 
-def direction(given, seed=7):
-    rng = np.random.default_rng(seed)
-    return {k: rng.normal(size=np.shape(v)) * 0.1 * (np.abs(v) + 0.1) for k, v in given.items()}
+def direction(case, given):
+    rng = np.random.default_rng(7)
+    sizes = {k: 0.1 * (np.abs(v) + 0.1) * (k not in case.frozen) for k, v in given.items()}
+    return {k: rng.normal(size=np.shape(v)) * sizes[k] for k, v in given.items()}
 
 
 def slope(function, h=2e-3):
@@ -141,6 +144,11 @@ def null(case, given):
     return float(objective(case, jax.tree.map(jnp.asarray, params), given))
 
 
+def tiny(case):
+    """Objectives that should be zero are compared on the scale of the null model."""
+    return 1e-14 * null(case, inputs(case))
+
+
 def repeated(given, counts):
     rows = {"X", "y"}
     return {k: np.repeat(v, counts, axis=0) if k in rows else v for k, v in given.items()}
@@ -154,7 +162,7 @@ def test_weight_is_repetition(case):
     twice = exact(case, repeated(given, counts) | {"sample_weight": None})
     np.testing.assert_allclose(flat(weighted.params), flat(twice.params), rtol=1e-8, atol=1e-10)
     np.testing.assert_allclose(
-        weighted.certificate.objective, twice.certificate.objective, rtol=1e-12
+        weighted.certificate.objective, twice.certificate.objective, rtol=1e-12, atol=tiny(case)
     )
     assert weighted.certificate.converged == twice.certificate.converged
 
@@ -173,7 +181,9 @@ def test_weight_zero_is_absence_whatever_the_row_holds(case, absent):
     fewer = {k: v[keep] if k in ("X", "y", "sample_weight") else v for k, v in given.items()}
     a, b = exact(case, masked), exact(case, fewer)
     np.testing.assert_allclose(flat(a.params), flat(b.params), rtol=1e-7, atol=1e-9)
-    np.testing.assert_allclose(a.certificate.objective, b.certificate.objective, rtol=1e-10)
+    np.testing.assert_allclose(
+        a.certificate.objective, b.certificate.objective, rtol=1e-10, atol=tiny(case)
+    )
 
 
 @smooth
@@ -181,7 +191,7 @@ def test_absent_nan_rows_leave_derivatives_alone(case):
     given = inputs(case)
     keep = np.ones(case.rows, bool)
     keep[[1, 4]] = False
-    v = direction(given)
+    v = direction(case, given)
     v["sample_weight"][~keep] = 0
     fewer, v_fewer = (
         {k: x[keep] if k in ("X", "y", "sample_weight") else x for k, x in tree.items()}
@@ -215,7 +225,7 @@ def test_influence_is_right_at_weight_zero(case):
         rtol=1e-5,
         atol=1e-8,
     )
-    assert abs(found["reverse"]) > 1e-6
+    assert (abs(found["reverse"]) > 1e-6) != case.interpolates
 
 
 @every
@@ -253,9 +263,10 @@ def test_eager_is_jit_is_vmap(case):
 @every
 def test_without_compilation_the_answer_is_the_same(case):
     given = inputs(case, rows=12)
+    short = {"max_steps": 3} if case.iterative else dict.fromkeys(case.static, 3)
     with jax.disable_jit():
-        eager = fit(case, given, **({"max_steps": 3} if case.iterative else {}))
-    compiled = fit(case, given, **({"max_steps": 3} if case.iterative else {}))
+        eager = case.module.fit(**given, **(case.static | short))
+    compiled = case.module.fit(**given, **(case.static | short))
     np.testing.assert_allclose(flat(eager.params), flat(compiled.params), rtol=1e-8, atol=1e-10)
 
 
@@ -320,8 +331,8 @@ def test_float32_by_default_is_near_float64(case):
 def test_first_and_second_derivatives_are_those_of_refitting(case):
     given = inputs(case)
     value, first = programs(case).value, programs(case).first
-    for name in given:
-        v = {k: x * (k == name) for k, x in direction(given).items()}
+    for name in set(given) - set(case.frozen):
+        v = {k: x * (k == name) for k, x in direction(case, given).items()}
         found = programs(case).derivatives(given, v)
         difference = slope(lambda t, v=v: value(given, v, t))
         np.testing.assert_allclose(found["forward"], found["reverse"], rtol=1e-9, atol=1e-12)
@@ -336,18 +347,18 @@ def test_first_and_second_derivatives_are_those_of_refitting(case):
 @smooth
 def test_the_objective_has_the_derivative_of_the_envelope(case):
     given = inputs(case)
-    v = direction(given)
+    v = direction(case, given)
 
     def certificate(t):
         return exact(case, moved(given, v, t)).certificate
 
     value = jax.jit(lambda t: certificate(t).objective)
     first = jax.jit(jax.grad(value))
-    np.testing.assert_allclose(first(0.0), slope(value), rtol=1e-7)
-    np.testing.assert_allclose(jax.jit(jax.grad(first))(0.0), slope(first), rtol=1e-6)
+    np.testing.assert_allclose(first(0.0), slope(value), rtol=1e-7, atol=1e-8)
+    np.testing.assert_allclose(jax.jit(jax.grad(first))(0.0), slope(first), rtol=1e-6, atol=1e-8)
     params = exact(case, given).params
     partial = jax.grad(lambda t: objective(case, params, moved(given, v, t)))(0.0)
-    np.testing.assert_allclose(first(0.0), partial, rtol=1e-6)
+    np.testing.assert_allclose(first(0.0), partial, rtol=1e-6, atol=1e-8)
     assert jax.jit(jax.grad(lambda t: certificate(t).gap))(0.0) == 0
 
 
@@ -356,7 +367,10 @@ def test_the_certified_objective_is_the_objective(case):
     given = inputs(case)
     fitted = fit(case, given)
     np.testing.assert_allclose(
-        fitted.certificate.objective, objective(case, fitted.params, given), rtol=1e-12
+        fitted.certificate.objective,
+        objective(case, fitted.params, given),
+        rtol=1e-12,
+        atol=tiny(case),
     )
 
 
@@ -410,7 +424,7 @@ def test_the_gap_has_no_units(case, factor, dtype):
         k: np.asarray(v * factor, dtype) if k in ("sample_weight", *case.penalties) else v
         for k, v in given.items()
     }
-    changes = [scaled]
+    changes = [] if case.in_place else [scaled]  # a presentation has no units
     if case.measured:
         changes.append(given | {"y": np.asarray(given["y"] * factor, dtype)})
     for change in changes:

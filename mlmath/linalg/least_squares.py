@@ -114,9 +114,10 @@ def solve(
     rows, target, sign = _weighted(*lax.stop_gradient((A, y, weight)))
     root, rank, state = _solved(rows, target, sign)
     finite = _finite(A, y, weight)
-    b = _attach(state.b, root, *finite)
     excess = state.descent @ state.descent / 2
-    value = jnp.where(jnp.isnan(excess), jnp.nan, (sign * state.residual) @ state.residual / 2)
+    known = jnp.where(jnp.isnan(excess), jnp.nan, 1)
+    b = _attach(known * state.b, root, *finite)
+    value = known * ((sign * state.residual) @ state.residual) / 2
     return Solution(
         b,
         certify(
@@ -196,6 +197,8 @@ def _severe(rows, target, sign):
         root, left, rank = pseudo_inverse.root(M, scale)
         transform = T @ left
 
+    root = jnp.where((norm == 0)[:, None], 0, root)
+
     def descend(r):
         return (sign * r if Q is None else (sign * r) @ Q) @ transform
 
@@ -240,7 +243,7 @@ def _refine(state, rows, target, sign, root):
 def _attach(b, root, A, y, weight):
     """Give b its derivative in the rows, by the system that the module names."""
 
-    def H(v):
+    def hessian(v):
         return (weight * (A @ v)) @ A
 
     def pseudo_inverse(v):
@@ -259,8 +262,8 @@ def _attach(b, root, A, y, weight):
     def inverse(v):
         return pseudo_inverse(pseudo_inverse(v)) + null(v)
 
-    u = _implicit(lambda u: stationarity(H(u)) + null(u), pseudo_inverse(b), inverse)
-    return b + H(u) - lax.stop_gradient(H(u))
+    u = _implicit(lambda u: stationarity(hessian(u)) + null(u), pseudo_inverse(b), inverse)
+    return b + hessian(u) - lax.stop_gradient(hessian(u))
 
 
 def _implicit(residual, solution, inverse):

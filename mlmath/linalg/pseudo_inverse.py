@@ -83,8 +83,11 @@ def root(M: Float[Real, "m d"], scale: Float[Real, " d"]) -> Root:
     """
     m, d = M.shape
     left, values, right = jnp.linalg.svd(M, full_matrices=False)
-    kept = values > 10 * d * jnp.finfo(M.dtype).eps * jnp.maximum(values[0], 1)
-    inverse = jnp.where(kept, 1 / jnp.where(kept, values, 1), 0)
+    smallest = 10 * d * jnp.finfo(M.dtype).eps * jnp.maximum(values[0], 1)
+    kept = values > smallest
+    inverse = jnp.where(
+        values <= smallest, 0, 1 / jnp.where(values <= smallest, 1, values)
+    )  # or NaN
     found = (_within_rows if m < d else _without_null)(right.T, inverse, kept, scale[:, None])
     return Root(found, jnp.where(kept[None], left, 0), kept.sum())
 

@@ -8,15 +8,25 @@ and ½δ² is the decrease that the quadratic model promises: an estimate of L(x
 a quadratic and asymptotically exact at any minimum with a regular Hessian. A step is taken
 only if L does not rise beyond rounding and all stays finite; otherwise t is halved. The
 Hessian is kept while a step with it shrinks δ² at least tenfold (a chord step costs one
-gradient) and computed anew when it does not, so that the estimate stays within a third of
-the one with a fresh Hessian.
+gradient) and computed anew when it does not.
+
+Far from the minimum ½δ² can be far too small. Where rows aᵢ are known with
+
+    L ≥ 0,        |D³L(x)[v, v, v]| ≤ maxᵢ |aᵢᵀv| · vᵀH(x)v  for all x, v        (2)
+
+the certificate is a bound at every point: with ρ² = maxᵢ aᵢᵀH⁻¹aᵢ and u = ρδ,
+
+    L(x) − L* ≤ min{L(x), [u + (1 − u) log(1 − u)] / ρ²}, the latter if u < 1     (3)
+
+whose second term tends to ½δ². A kept Hessian H₀ = H(x₀) still serves: H(x)⁻¹ ≼ eʳ H₀⁻¹ with
+r = maxᵢ |aᵢᵀ(x − x₀)|, so that δ² and ρ² by H₀ are multiplied by eʳ.
 
 H is scaled to a unit diagonal and 4dε is added to it, so that a direction in which L is flat
 costs nothing: a Hessian that is singular because minimisers are many gives one of them. Where
-L has no minimiser the iterates run off until ½δ² meets the tolerance or a step is not finite;
-the last finite one comes back with its own gap.
+L has no minimiser the iterates run off until the gap meets the tolerance or a step is not
+finite; the last finite one comes back with its own gap.
 
-Time O(d³) plus d Hessian-vector products per Hessian, memory d times that of a gradient.
+Time per Hessian: what it costs (d Hessian-vector products unless one is passed) and O(d³).
 
 >>> import jax.numpy as jnp
 >>> from mlmath.optimize import newton
@@ -29,6 +39,7 @@ Time O(d³) plus d Hessian-vector products per Hessian, memory d times that of a
 References:
     Boyd & Vandenberghe (2004), Convex Optimization, §9.5.
     Ortega & Rheinboldt (1970), Iterative Solution of Nonlinear Equations, §10.2 (chord steps).
+    Bach (2010), Self-concordant analysis for logistic regression, proposition 1, for (3).
 """
 
 from collections.abc import Callable
@@ -39,14 +50,22 @@ import jax.numpy as jnp
 from jax import lax
 from jax.flatten_util import ravel_pytree
 from jax.scipy.linalg import cho_factor, cho_solve
+from jaxtyping import Array, Bool, Float
 
 from mlmath.arrays import Count, Scalar
 from mlmath.calculus import implicit
 from mlmath.certificate import Certificate, certify, superlinear_tolerance
 
-__all__ = ["minimize"]
+__all__ = ["Reach", "excess", "minimize"]
 
 _KEEP = 0.1  # largest δ²⁺/δ² at which the Hessian is kept
+
+
+class Reach(NamedTuple):
+    """Rows aᵢ = (fᵢ, 1) of (2), over x flattened to weights and a bias."""
+
+    features: Float[Array, "n d"]  # fᵢ
+    counted: Bool[Array, " n"]  # rows that are there
 
 
 class _State(NamedTuple):
@@ -55,6 +74,8 @@ class _State(NamedTuple):
     gradient: Any
     factor: Any  # Cholesky factor of the Hessian in use, scaled to a unit diagonal
     scale: Any  # H_jj^-½
+    origin: Any  # x₀, where that Hessian was computed
+    moved: Any  # r, 0 if there is no reach
     direction: Any  # H⁻¹g
     decrement: Any  # δ²
     length: Any  # t of the next step
@@ -67,6 +88,8 @@ def minimize(
     start: Any,
     *args: Any,
     null: Any,
+    hessian: Callable[..., Any] | None = None,
+    reach: Reach | None = None,
     tolerance: Scalar | None = None,
     max_steps: Count = 100,
 ) -> tuple[Any, Certificate]:
@@ -77,7 +100,10 @@ def minimize(
         start: first iterate.
         args: data and hyperparameters; derivatives flow through these.
         null: the null model, whose L scales the gap.
-        tolerance: largest gap ½δ²/L(null) that counts as converged; 4ε if None.
+        hessian: H as a matrix over the flattened x, called as ``objective`` is; by automatic
+            differentiation if None.
+        reach: rows aᵢ of (2): the gap is the bound (3) with them, the estimate ½δ² if None.
+        tolerance: largest gap that counts as converged; 4ε if None.
         max_steps: most steps, counting those that were refused.
     """
     fixed = lax.stop_gradient(args)
@@ -86,35 +112,70 @@ def minimize(
     def function(v):
         return objective(unravel(v), *fixed)
 
+    def curvature(v):
+        return jax.hessian(function)(v) if hessian is None else hessian(unravel(v), *fixed)
+
     scale = objective(lax.stop_gradient(null), *fixed)
     if tolerance is None:
         tolerance = superlinear_tolerance(flat)
-    state = _iterate(function, flat, tolerance * scale, max_steps)
+    reach = lax.stop_gradient(reach)
+    # Half of the tolerance leaves room for what (3) adds to ½δ².
+    target = tolerance * scale * (1 if reach is None else 0.5)
+    state = _iterate(function, curvature, reach, flat, target, max_steps)
     x = implicit.attach(jax.grad(objective), unravel(state.x), *args)
-    return x, certify(
-        objective(x, *args), state.decrement / 2, scale, steps=state.steps, tolerance=tolerance
-    )
+    above = state.decrement / 2 if reach is None else _bound(reach, state)
+    return x, certify(objective(x, *args), above, scale, steps=state.steps, tolerance=tolerance)
 
 
-def _iterate(function, x, target, max_steps):
+def excess(
+    decrement: Float[Array, ""], u: Float[Array, ""], value: Float[Array, ""]
+) -> Float[Array, ""]:
+    """Right-hand side of (3) from δ², u and L(x)."""
+    near = u < 1
+    v = jnp.where(near, u, 0.5)
+    series = 1 / 2 + v / 6 + v * v / 12  # for small u, where the closed form cancels
+    ratio = jnp.where(v < 0.01, series, (v + (1 - v) * jnp.log1p(-v)) / jnp.maximum(v, 0.01) ** 2)
+    bound = jnp.where(near, ratio * decrement, jnp.inf)
+    return jnp.where(jnp.isnan(u * decrement), jnp.nan, jnp.minimum(bound, value))
+
+
+def _distances(reach, v):
+    """|aᵢᵀv| of the rows that are there."""
+    return jnp.where(reach.counted, jnp.abs(reach.features @ v[:-1] + v[-1]), 0)
+
+
+def _bound(reach, state):
+    """Bound (3) on L(x) − L*, with a cheap bound on ρ² where that is good enough."""
+    values, vectors = jnp.linalg.eigh(jnp.triu(state.factor).T @ jnp.triu(state.factor))
+    least = jnp.finfo(values.dtype).eps * values.size
+    root = state.scale[:, None] * vectors * lax.rsqrt(jnp.maximum(values, least))[None]
+    squares = state.scale**2
+    # aᵀH⁻¹a ≤ Σⱼ aⱼ²/H_jj · ‖(scaled H)⁻¹‖₂
+    norms = jnp.where(reach.counted, reach.features**2 @ squares[:-1] + squares[-1], 0)
+    cheap = jnp.max(norms) / jnp.maximum(values[0], least)
+    stretch = jnp.exp(state.moved)
+
+    def exact():
+        rows = jnp.sum((reach.features @ root[:-1] + root[-1][None]) ** 2, axis=1)
+        return jnp.max(jnp.where(reach.counted, rows, 0))
+
+    rho2 = lax.cond(stretch**2 * cheap * state.decrement < 0.1, lambda: cheap, exact)
+    u = stretch * jnp.sqrt(rho2 * state.decrement)
+    return excess(stretch * state.decrement, u, state.value)
+
+
+def _iterate(function, hessian, reach, x, target, max_steps):
     value_and_gradient = jax.value_and_grad(function)
-    hessian = jax.hessian(function)
     rounding = float(jnp.finfo(x.dtype).eps)
 
-    def solve(factor, scale, g):
-        return scale * cho_solve((factor, False), scale * g)
-
     def refresh(state):
-        h = hessian(state.x)
-        diagonal = jnp.diagonal(h)
-        scale = lax.rsqrt(jnp.where(diagonal > 0, diagonal, 1))
-        factor = cho_factor(
-            h * jnp.outer(scale, scale) + 4 * x.size * rounding * jnp.eye(x.size, dtype=x.dtype)
-        )[0]
-        direction = solve(factor, scale, state.gradient)
+        factor, scale = _factor(hessian(state.x))
+        direction = scale * cho_solve((factor, False), scale * state.gradient)
         return state._replace(
             factor=factor,
             scale=scale,
+            origin=state.x,
+            moved=jnp.zeros_like(state.moved),
             direction=direction,
             decrement=state.gradient @ direction,
             length=jnp.ones_like(state.length),
@@ -124,7 +185,7 @@ def _iterate(function, x, target, max_steps):
     def step(state):
         v = state.x - state.length * state.direction
         value, gradient = value_and_gradient(v)
-        direction = solve(state.factor, state.scale, gradient)
+        direction = state.scale * cho_solve((state.factor, False), state.scale * gradient)
         decrement = gradient @ direction
         taken = (value <= state.value + 8 * rounding * jnp.abs(state.value)) & jnp.isfinite(
             decrement
@@ -135,6 +196,7 @@ def _iterate(function, x, target, max_steps):
             gradient=gradient,
             direction=direction,
             decrement=decrement,
+            moved=state.moved if reach is None else jnp.max(_distances(reach, v - state.origin)),
             length=jnp.ones_like(state.length),
             fresh=decrement <= _KEEP * state.decrement,
         )
@@ -144,7 +206,9 @@ def _iterate(function, x, target, max_steps):
 
     def unfinished(state):  # false for NaN: a singular Hessian ends the iteration
         return (
-            (state.decrement / 2 > target) & (state.steps < max_steps) & (state.length > rounding)
+            (jnp.exp(state.moved) * state.decrement / 2 > target)
+            & (state.steps < max_steps)
+            & (state.length > rounding)
         )
 
     def descend(state):
@@ -153,7 +217,16 @@ def _iterate(function, x, target, max_steps):
 
     value, gradient = value_and_gradient(x)
     first = _State(
-        x, value, gradient, jnp.eye(x.size, dtype=x.dtype), jnp.ones_like(x), gradient,
-        jnp.full_like(value, jnp.inf), jnp.ones_like(value), jnp.asarray(0), jnp.asarray(False),
+        x, value, gradient, jnp.eye(x.size, dtype=x.dtype), jnp.ones_like(x), x,
+        jnp.zeros_like(value), gradient, jnp.full_like(value, jnp.inf), jnp.ones_like(value),
+        jnp.asarray(0), jnp.asarray(False),
     )  # fmt: skip
     return lax.while_loop(unfinished, descend, refresh(first))
+
+
+def _factor(h):
+    """Cholesky factor of H scaled to a unit diagonal, plus 4dε, and the scale."""
+    diagonal = jnp.diagonal(h)
+    scale = lax.rsqrt(jnp.where(diagonal > 0, diagonal, 1))
+    jitter = 4 * len(h) * float(jnp.finfo(h.dtype).eps) * jnp.eye(len(h), dtype=h.dtype)
+    return cho_factor(h * jnp.outer(scale, scale) + jitter)[0], scale

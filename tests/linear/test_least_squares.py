@@ -1,4 +1,4 @@
-"""Least squares regression against its definition, certified values, a book, and other libraries."""
+"""Least squares regression against its definition, certified values, a book, and libraries."""
 
 import json
 
@@ -139,3 +139,161 @@ def test_digits_on_nist(shared, name):
     else:
         assert np.all(errors <= 1e-9 * np.abs(coefficients))
     assert fitted.certificate.converged
+
+
+# Elements of Statistical Learning, table 3.1 as printed: correlations on the 67 training rows.
+TABLE_3_1 = [
+    [0.300],
+    [0.286, 0.317],
+    [0.063, 0.437, 0.287],
+    [0.593, 0.181, 0.129, -0.139],
+    [0.692, 0.157, 0.173, -0.089, 0.671],
+    [0.426, 0.024, 0.366, 0.033, 0.307, 0.476],
+    [0.483, 0.074, 0.276, -0.030, 0.481, 0.663, 0.757],
+]
+
+
+@pytest.fixture
+def prostate(shared):
+    lines = (shared / "datasets" / "prostate" / "prostate.data").read_text().split("\n")[1:]
+    fields = [line.split() for line in lines if line.strip()]
+    table = np.array([[float(v) for v in f[1:-1]] for f in fields])
+    train = np.array([f[-1] == "T" for f in fields])
+    X = table[:, :-1]
+    X = (X - X.mean(axis=0)) / X.std(axis=0, ddof=1)  # on all 97 rows, as the book does
+    book = json.loads((shared / "oracles" / "esl_prostate.json").read_text())
+    return X, table[:, -1], train, book
+
+
+def test_correlations_are_those_of_the_book(prostate):
+    X, _, train, book = prostate
+    X = X[train] / X[train].std(axis=0)
+    slopes = jax.vmap(
+        lambda x: jax.vmap(lambda y: least_squares.fit(x[:, None], y).params.weights[0])(X.T)
+    )(X.T)
+    np.testing.assert_allclose(slopes, book["correlations_train_table_3_1"], atol=1e-12)
+    for row, printed in enumerate(TABLE_3_1, start=1):
+        np.testing.assert_allclose(slopes[row, :row], printed, atol=5.001e-4)
+
+
+def test_prostate_is_that_of_the_book(prostate):
+    X, y, train, book = prostate
+    weight = train.astype(float)  # the test rows are there with weight 0
+    fitted = least_squares.fit(X, y, sample_weight=weight)
+    summary = least_squares.summarize(fitted, X, y, sample_weight=weight)
+    table = book["table_3_2"]
+    for params, name in [
+        (fitted.params, "coef"), (summary.standard_errors, "se"), (summary.t_values, "z")
+    ]:  # fmt: skip
+        found = np.r_[params.bias, params.weights]
+        np.testing.assert_allclose(found, table[name], rtol=1e-12)
+        digit = 0.05 if name == "z" and abs(table[name][0]) > 20 else 0.005
+        np.testing.assert_allclose(found[0], table["published_" + name][0], atol=1.001 * digit)
+        np.testing.assert_allclose(found[1:], table["published_" + name][1:], atol=5.001e-3)
+    printed = book["table_3_3"]["LS"]["published_3dp"]
+    coefficients = np.r_[fitted.params.bias, fitted.params.weights]
+    np.testing.assert_allclose(coefficients, printed[:9], atol=5.001e-4)
+    errors = (y - jax.vmap(least_squares.predict, (None, 0))(fitted.params, X))[~train] ** 2
+    np.testing.assert_allclose(np.mean(errors), printed[9], atol=5.001e-4)
+
+
+def test_float32_is_as_accurate_as_scikit_learn():
+    rng = np.random.default_rng(0)
+    mixing = np.geomspace(1, 0.05, 20)[:, None] * np.linalg.qr(rng.normal(size=(20, 20)))[0]
+    X = (rng.normal(size=(3000, 20)) @ mixing + 3).astype(np.float32)
+    y = (X @ rng.normal(size=20) + rng.normal(size=3000)).astype(np.float32)
+    exact = LinearRegression().fit(X.astype(float), y.astype(float)).coef_
+
+    def error(w):
+        return np.linalg.norm(np.asarray(w) - exact) / np.linalg.norm(exact)
+
+    ours = error(least_squares.fit(X, y).params.weights)
+    assert ours <= 2 * error(LinearRegression().fit(X, y).coef_)
+    assert ours < 1e-5
+
+
+def test_of_many_minimisers_the_weights_are_the_least(data):
+    all_of_X, y, s = data
+    wide = all_of_X[:3].repeat(2, axis=1) ** [1, 2, 1, 2, 1, 2]
+    for X in (all_of_X[:, [0, 1, 1, 2, 2]], wide):
+        n = len(X)
+        root = np.sqrt(s[:n])
+        Xc, yc = X - s[:n] @ X / s[:n].sum(), y[:n] - s[:n] @ y[:n] / s[:n].sum()
+        expected = np.linalg.pinv(root[:, None] * Xc, rcond=1e-10) @ (root * yc)
+        fitted = least_squares.fit(X, y[:n], sample_weight=s[:n])
+        np.testing.assert_allclose(fitted.params.weights, expected, rtol=1e-9)
+        assert fitted.rank == np.linalg.matrix_rank(Xc, tol=1e-9)
+        assert fitted.certificate.converged
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_constant_column_has_weight_zero(data, dtype):
+    X, y, s = (a.astype(dtype) for a in data)
+    near = np.nextafter(dtype(0.1), dtype(1))  # 0.1 computed otherwise
+    X = np.c_[X, np.where(np.arange(40) % 2, dtype(0.1), near)]
+    X[3, 3], s[3] = 7, 0  # absent
+    fitted = least_squares.fit(X, y, sample_weight=s)
+    without = least_squares.fit(X[:, :3], y, sample_weight=s)
+    assert fitted.rank == 3
+    assert fitted.params.weights[3] == 0
+    np.testing.assert_allclose(
+        fitted.params.weights[:3], without.params.weights, rtol=100 * np.finfo(dtype).eps
+    )
+    t = least_squares.summarize(fitted, X, y, sample_weight=s).t_values.weights
+    assert np.isnan(t[3])
+    assert not np.isnan(t[:3]).any()
+
+
+def test_a_mean_far_from_zero_costs_no_digits_of_float32():
+    rng = np.random.default_rng(0)
+    X = (rng.normal(size=(20_000, 2)) + [3000.0, 0.0]).astype(np.float32)
+    y = (X @ [1.0, 2.0] + 0.1 * rng.normal(size=20_000)).astype(np.float32)
+    single, double = least_squares.fit(X, y), least_squares.fit(X.astype(float), y.astype(float))
+    np.testing.assert_allclose(single.params.weights, double.params.weights, rtol=3e-7)
+    w, b = np.asarray(single.params.weights, float), float(single.params.bias)
+    at_mean = X.astype(float).mean(axis=0) @ w + b
+    np.testing.assert_allclose(at_mean, y.astype(float).mean(), rtol=3e-7)
+
+
+def test_one_row_gives_its_target_and_no_standard_error(data):
+    X, y, _ = data
+    fitted = least_squares.fit(X[:1], y[:1])
+    np.testing.assert_array_equal(fitted.params.weights, 0)
+    assert fitted.params.bias == y[0]
+    assert fitted.rank == 0
+    summary = least_squares.summarize(fitted, X[:1], y[:1])
+    assert np.isnan(summary.residual_deviation)
+    assert np.isnan(summary.standard_errors.bias)
+
+
+def test_what_counts_and_is_not_a_number_shows(data):
+    X, y, s = data
+    broken = np.where(np.arange(40)[:, None] == 3, np.nan, X)
+    for given, weight in [(broken, s), (X, 0 * s)]:
+        fitted = least_squares.fit(given, y, sample_weight=weight)
+        assert np.isnan(fitted.params.weights).all()
+        assert np.isnan(fitted.params.bias)
+        assert np.isnan(fitted.certificate.objective)
+        assert not fitted.certificate.converged
+
+
+def test_units_of_a_column_do_not_matter(data):
+    X, y, s = data
+    units = np.array([1e-8, 1e8, 1.0])
+    plain = least_squares.fit(X, y, sample_weight=s)
+    scaled = least_squares.fit(X * units, y, sample_weight=s)
+    np.testing.assert_allclose(scaled.params.weights * units, plain.params.weights, rtol=1e-11)
+    assert scaled.rank == 3
+
+
+def test_summary_has_the_derivatives_of_its_definition(data):
+    X, y, s = (a[:12] for a in data)
+
+    def errors(X, y, s):
+        summary = least_squares.summarize(
+            least_squares.fit(X, y, sample_weight=s), X, y, sample_weight=s
+        )
+        return summary.standard_errors, summary.t_values, summary.r_squared, summary.f_statistic
+
+    X = (X - X.mean(axis=0)) / X.std(axis=0)
+    check_grads(errors, (X, y, s), 2, eps=1e-5, atol=1e-3, rtol=1e-3)

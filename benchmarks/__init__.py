@@ -1,0 +1,1 @@
+"""How fast mlmath is beside an established library at equal accuracy: ``python -m benchmarks``."""

@@ -1,0 +1,122 @@
+"""One measurement in a process of its own: ``python -m benchmarks.child cold|warm CASE THREADS``.
+
+Both sides get the same processors: the process is pinned to that many before JAX is imported
+(XLA sizes its pool by them), and the peer's BLAS and OpenMP pools are set by threadpoolctl to
+1 and to that many in turn, of which the better counts.
+"""
+
+import importlib
+import json
+import os
+import resource
+import statistics
+import sys
+import time
+
+_SECONDS = 6.0  # wall clock for the interleaved rounds of one case
+_ROUNDS = (7, 41)
+
+
+def main(mode, name, threads):
+    """Print the measurement as one line of JSON."""
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
+    os.environ["JAX_ENABLE_COMPILATION_CACHE"] = "false"
+    from benchmarks.cases import CASES
+
+    case = CASES[name]
+    try:
+        module = importlib.import_module(case.module)
+    except ModuleNotFoundError as error:
+        if error.name != case.module:
+            raise
+        return {"absent": True}
+    return {"cold": _cold, "warm": _warm}[mode](case, module, threads)
+
+
+def _cold(case, module, threads):
+    arrays = case.data()
+    seconds = _timed(lambda: case.ours(module, *arrays))[0]
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    unit = 1 if sys.platform == "darwin" else 1024
+    return {"cold_s": seconds, "peak_MB": peak * unit / 1e6}
+
+
+def _warm(case, module, threads):
+    import jax
+    from threadpoolctl import threadpool_limits
+
+    arrays = case.data()
+    resident = jax.block_until_ready(tuple(jax.device_put(a) for a in arrays))
+
+    def peer(variant, limit):
+        with threadpool_limits(limit):
+            return _timed(lambda: case.peers[variant](*arrays))
+
+    def ours(data):
+        return _timed(lambda: case.ours(module, *data))
+
+    error = case.error(arrays, case.answer(ours(resident)[1]))
+    variant, setting, peer_error = _equal_variant(case, arrays, error, peer, threads)
+    runs = {
+        "numpy": lambda: ours(arrays),
+        "device": lambda: ours(resident),
+        "peer": lambda: peer(variant, setting),
+    }
+    times = _interleaved(runs)
+    medians = {key: statistics.median(values) for key, values in times.items()}
+    return {
+        "numpy_s": medians["numpy"], "device_s": medians["device"], "peer_s": medians["peer"],
+        "ratio_numpy": medians["peer"] / medians["numpy"],
+        "ratio_device": medians["peer"] / medians["device"],
+        "error": error, "peer_error": peer_error, "right": error <= case.limit,
+        "peer": variant, "peer_threads": setting, "rounds": len(times["numpy"]),
+        "device": jax.devices()[0].device_kind, "jax": jax.__version__,
+    }  # fmt: skip
+
+
+def _equal_variant(case, arrays, error, peer, threads):
+    """Fastest variant and threads of the peer that are as right as we are, or the most right."""
+    found, settings = {}, sorted({1, threads})
+    for variant in case.peers:
+        for setting in list(settings):
+            seconds, answer = peer(variant, setting)
+            if setting > 1 and seconds > 5 * found[variant, 1][1]:
+                settings.remove(setting)  # threads only harm here
+                continue
+            seconds = min(seconds, *(peer(variant, setting)[0] for _ in range(3)))
+            found[variant, setting] = (case.error(arrays, answer), seconds)
+    equal = [v for v, (e, _) in found.items() if e <= 1.1 * error]
+    chosen = (
+        min(equal, key=lambda v: found[v][1]) if equal else min(found, key=lambda v: found[v][0])
+    )
+    return *chosen, found[chosen][0]
+
+
+def _interleaved(runs):
+    times = {key: [] for key in runs}
+    for run in runs.values():
+        run()
+    started = time.perf_counter()
+    least, most = _ROUNDS
+    while len(times["numpy"]) < least or (
+        time.perf_counter() - started < _SECONDS and len(times["numpy"]) < most
+    ):
+        for key, run in runs.items():
+            times[key].append(run()[0])
+    return times
+
+
+def _timed(run):
+    import jax
+
+    started = time.perf_counter()
+    result = jax.block_until_ready(run())
+    return time.perf_counter() - started, result
+
+
+if __name__ == "__main__":
+    import warnings
+
+    warnings.simplefilter("ignore")
+    print(json.dumps(main(sys.argv[1], sys.argv[2], int(sys.argv[3]))))

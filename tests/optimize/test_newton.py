@@ -1,0 +1,179 @@
+"""Newton's method: its laws, its guard and its certificate."""
+
+from itertools import pairwise
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from mlmath.optimize import newton
+
+RNG = np.random.default_rng(0)
+_A = RNG.normal(size=(6, 6))
+A, B = jnp.asarray(_A @ _A.T + np.eye(6)), jnp.asarray(RNG.normal(size=6))
+
+
+def quadratic(x, a, b):
+    return x @ a @ x / 2 - b @ x + 10
+
+
+def softplus_sum(x, rows, l2):
+    return jnp.sum(jax.nn.softplus(rows @ x)) + l2 / 2 * x @ x
+
+
+def test_a_quadratic_takes_one_step():
+    x, certificate = newton.minimize(quadratic, jnp.ones(6), A, B, null=jnp.zeros(6))
+    np.testing.assert_allclose(x, np.linalg.solve(A, B), rtol=1e-12)
+    assert int(certificate.steps) == 1
+    assert bool(certificate.converged)
+
+
+def test_half_the_decrement_is_the_excess_of_a_quadratic():
+    x0 = jnp.asarray(RNG.normal(size=6))
+    _, certificate = newton.minimize(quadratic, x0, A, B, null=jnp.zeros(6), max_steps=0)
+    best = quadratic(jnp.linalg.solve(A, B), A, B)
+    np.testing.assert_allclose(
+        certificate.gap * quadratic(jnp.zeros(6), A, B), quadratic(x0, A, B) - best, rtol=1e-10
+    )
+
+
+def test_converges_quadratically():
+    """With a fresh Hessian at each step the error is squared: |x⁺ − x*| ≤ C |x − x*|²."""
+
+    def cost(x, a):
+        return jnp.exp(x) - a * x
+
+    x, errors = jnp.array(0.7), []
+    for _ in range(4):
+        x = newton.minimize(cost, x, 3.0, null=jnp.array(0.0), max_steps=1)[0]
+        errors.append(abs(float(x) - np.log(3.0)))
+    assert errors[0] > 1e-3
+    for before, after in pairwise(errors):
+        assert after <= 0.6 * before**2 + 1e-15  # f'''/(2f'') = 1/2 at the minimum
+
+
+def test_a_step_that_would_rise_is_halved():
+    """From 30 a full step on √(1 + x²) lands at −27,000 and each next one farther away."""
+
+    def cost(x, a):
+        return jnp.sqrt(1 + (a * x) ** 2)
+
+    @jax.jit
+    def stopped(steps):
+        return newton.minimize(cost, jnp.array(30.0), 1.0, null=jnp.array(9.0), max_steps=steps)
+
+    path = [stopped(k) for k in range(60)]
+    values = [float(cost(x, 1.0)) for x, _ in path]
+    assert all(b <= a * (1 + 1e-14) for a, b in pairwise(values))
+    assert bool(path[-1][1].converged)
+    np.testing.assert_allclose(path[-1][0], 0, atol=1e-7)
+
+
+def test_a_step_out_of_the_domain_is_not_taken():
+    def cost(x, a):
+        return a * x - jnp.log(x)
+
+    x, certificate = newton.minimize(cost, jnp.array(1.9), 1.0, null=jnp.array(9.0))
+    x_far, far = newton.minimize(cost, jnp.array(50.0), 1.0, null=jnp.array(9.0))
+    np.testing.assert_allclose([x, x_far], 1.0, rtol=1e-7)
+    assert bool(certificate.converged)
+    assert bool(far.converged)
+
+
+def test_of_many_minimisers_one_comes_back():
+    rows = jnp.asarray(np.repeat(RNG.normal(size=(9, 1)), 2, axis=1))
+    x, certificate = newton.minimize(softplus_sum, jnp.zeros(2), rows, 0.0, null=jnp.zeros(2))
+    assert bool(certificate.converged)
+    np.testing.assert_allclose(jax.grad(softplus_sum)(x, rows, 0.0), 0, atol=1e-6)
+
+
+def test_not_converged_when_stopped_early():
+    rows = jnp.asarray(RNG.normal(size=(9, 3)))
+    _, certificate = newton.minimize(
+        softplus_sum, 5 * jnp.ones(3), rows, 0.1, null=jnp.zeros(3), max_steps=1
+    )
+    assert not bool(certificate.converged)
+    assert int(certificate.steps) == 1
+
+
+def test_a_nan_is_not_converged():
+    x, certificate = newton.minimize(quadratic, jnp.ones(6), A, B * jnp.nan, null=jnp.zeros(6))
+    np.testing.assert_array_equal(x, 1)
+    assert not bool(certificate.converged)
+
+
+def test_a_given_hessian_takes_the_same_path():
+    rows = jnp.asarray(RNG.normal(size=(20, 3)))
+
+    def hessian(x, rows, l2):
+        p = jax.nn.sigmoid(rows @ x)
+        return (rows.T * (p * (1 - p))[None]) @ rows + l2 * jnp.eye(3)
+
+    for steps in (1, 2, 5):
+        by_hand = newton.minimize(
+            softplus_sum,
+            jnp.ones(3),
+            rows,
+            0.1,
+            null=jnp.zeros(3),
+            hessian=hessian,
+            max_steps=steps,
+        )
+        automatic = newton.minimize(
+            softplus_sum, jnp.ones(3), rows, 0.1, null=jnp.zeros(3), max_steps=steps
+        )
+        np.testing.assert_allclose(by_hand[0], automatic[0], rtol=1e-9)
+
+
+@pytest.mark.parametrize("far", [0.0, 1.0, 10.0, 100.0])
+def test_with_reach_the_gap_bounds_the_excess_at_any_start(far):
+    """Eq. (3); the estimate ½δ² does not: the second assertion shows where it fails."""
+    X = RNG.normal(size=(40, 3)) * [1.0, 3.0, 0.3]
+    X[:20] += 3
+    y = (RNG.random(40) < 0.3).astype(float)
+    X, y = jnp.asarray(X), jnp.asarray(y)
+
+    def cost(v, X, y):
+        z = X @ v[:-1] + v[-1]
+        return jnp.sum(jax.nn.softplus(z) - y * z) + 0.01 / 2 * v[:-1] @ v[:-1]
+
+    null = jnp.zeros(4)
+    best = newton.minimize(cost, null, X, y, null=null)[1].objective
+    reach = newton.Reach(X, jnp.ones(40, bool))
+
+    @jax.jit
+    def stopped(start, steps):
+        return newton.minimize(cost, start, X, y, null=null, reach=reach, max_steps=steps)
+
+    for trial in range(8):
+        start = far * jnp.asarray(np.random.default_rng(trial).normal(size=4))
+        for steps in range(6):
+            x, certificate = stopped(start, steps)
+            excess = cost(x, X, y) - best
+            assert float(certificate.gap * cost(null, X, y)) >= float(excess) * (1 - 1e-9) - 1e-12
+
+
+def test_half_the_decrement_alone_can_be_far_too_small():
+    """Saturated losses have slope and no curvature: why eq. (3) is there."""
+    rows = jnp.array([[1.0, 1.0], [1.0, -1.0], [1.0, 0.0]])
+
+    def cost(v, rows, _):
+        balanced = jax.nn.softplus(rows[0, 0] * (v + 60)) + jax.nn.softplus(-(v + 60))
+        return 20 * balanced + 25 * jax.nn.softplus(-v)
+
+    start, null = jnp.array(-60.0), jnp.array(0.0)
+    best = newton.minimize(cost, null, rows, 0.0, null=null)[1].objective
+    _, certificate = newton.minimize(cost, start, rows, 0.0, null=null, max_steps=0)
+    excess = cost(start, rows, 0.0) - best
+    assert float(certificate.gap * cost(null, rows, 0.0)) < 0.5 * float(excess)
+
+
+def test_the_implicit_derivative_is_that_of_the_closed_form():
+    def solve(a, b):
+        return newton.minimize(quadratic, jnp.ones(6), a, b, null=jnp.zeros(6))[0]
+
+    got = jax.jacrev(solve, argnums=(0, 1))(A, B)
+    want = jax.jacfwd(lambda a, b: jnp.linalg.solve((a + a.T) / 2, b), argnums=(0, 1))(A, B)
+    for g, w in zip(got, want, strict=True):
+        np.testing.assert_allclose(g, w, atol=1e-9)
