@@ -136,7 +136,7 @@ def _labels(observed, task):
         raise InputError(
             f"the target '{name}' has {len(distinct)} different numbers, not classes; take ridge."
         )
-    if task == "two classes" and len(distinct) > 2:
+    if task in ("two classes", "two sides") and len(distinct) > 2:
         raise InputError(
             f"the target '{name}' has {len(distinct)} classes ({_listed(distinct.to_list())}), "
             "and this model tells two apart; take softmax_regression."

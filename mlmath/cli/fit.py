@@ -184,6 +184,8 @@ def _outcome(method, gathered, options, values, dtype):
         )
         held = figures.Held(predicted, y[rows], gathered.labels, gathered.target)
         score = _score(held, weight[rows], y, kept)
+        if method.task == "two sides":  # an answer without a probability has no log loss
+            score = {k: v for k, v in score.items() if "log_loss" not in k}
     params, certificate = fit(X, weight)
     _refuse_infinite(params, certificate)
     return _Outcome(params, certificate, score, held, seconds)

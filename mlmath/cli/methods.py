@@ -36,7 +36,9 @@ class Method(NamedTuple):
     task: str  # what is predicted: a key of TASKS
     init: Function | None
     fit: Function
-    predict: Function  # of ONE example: a number, P(second class), or one probability per class
+    predict: (
+        Function  # of ONE example: a number, P(second class) or 0/1, or a probability per class
+    )
     figures: Function | None  # of (held: figures.Held): caption -> PNG
     affine: Function | None = None  # of ONE example, affine in it: its slope is the coefficients
 
@@ -52,9 +54,10 @@ class Flag(NamedTuple):
 
 def _linear(task, module, affine="predict"):
     module = f"mlmath.linear.{module}"
-    drawn = Function("mlmath.cli.figures", "number" if task == "number" else "classes")
+    drawn = {"number": "number", "two classes": "classes", "classes": "classes"}.get(task)
+    figures = Function("mlmath.cli.figures", drawn) if drawn else None
     fit, predict = Function(module, "fit"), Function(module, "predict")
-    return Method(task, None, fit, predict, drawn, Function(module, affine))
+    return Method(task, None, fit, predict, figures, Function(module, affine))
 
 
 _CLASSES = "classes"  # the parameter that the labels of the data decide
@@ -62,13 +65,17 @@ _CLASSES = "classes"  # the parameter that the labels of the data decide
 TASKS = {
     "number": "a number",
     "two classes": "one of two classes",
+    "two sides": "one of two classes, without a probability",
     "classes": "one of several classes",
 }
 
 METHODS = {
+    "adaline": _linear("number", "adaline"),
     "least_squares": _linear("number", "least_squares"),
     "logistic_regression": _linear("two classes", "logistic_regression", "log_odds"),
+    "perceptron": _linear("two sides", "perceptron", "log_odds"),
     "ridge": _linear("number", "ridge"),
+    "softmax_regression": _linear("classes", "softmax_regression", "log_odds"),
 }
 
 

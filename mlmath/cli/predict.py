@@ -71,6 +71,8 @@ def _predict(options, record, method):
     encoded = tables.encode(described, table)
     predicted = _values(options.run, record, method, described, encoded.matrix)
     columns = _output(predicted, record, labels, empty)
+    if method.task == "two sides":
+        columns = columns.select(record["target"])
     facts: dict[str, Any] = {"data": source.name, "rows": table.height}
     if empty.any():
         facts["rows with gaps, not predicted"] = int(empty.sum())

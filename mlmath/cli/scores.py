@@ -61,9 +61,14 @@ def sentence(score: dict[str, float]) -> str:
     if not score:
         return "not measured: fewer than ten rows"
     if "accuracy" in score:
-        return (
+        right = (
             f"accuracy {score['accuracy']:.1%} (largest class alone "
-            f"{score['baseline_accuracy']:.1%}), log loss {score['log_loss']:.3g} "
+            f"{score['baseline_accuracy']:.1%})"
+        )
+        if "log_loss" not in score:
+            return right
+        return (
+            f"{right}, log loss {score['log_loss']:.3g} "
             f"(frequencies alone {score['baseline_log_loss']:.3g})"
         )
     return (

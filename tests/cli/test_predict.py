@@ -60,6 +60,7 @@ def _column(table, name):
     [
         ("logistic_regression", "titanic", "survived", int),
         ("ridge", "penguins", "body_mass_g", float),
+        ("softmax_regression", "penguins", "species", str),
     ],
 )
 def test_a_run_is_predicted_from_after_a_restart_and_elsewhere(tmp_path, model, data, target, kind):
@@ -89,6 +90,12 @@ def test_a_run_is_predicted_from_after_a_restart_and_elsewhere(tmp_path, model, 
     if kind is int:
         assert both["p"].dtype == pl.Int64
         assert (both["p"] == both["y"]).mean() > 0.78
+    elif kind is str:
+        assert (both["p"] == both["y"]).mean() > 0.99
+        shares = predicted.select(
+            pl.sum_horizontal(r"^probability of .*$", ignore_nulls=False).alias("sum")
+        )["sum"]
+        np.testing.assert_allclose(shares.drop_nulls(), 1)
     else:
         assert both.select(pl.corr("p", "y")).item() > 0.93
 
@@ -117,6 +124,15 @@ def test_without_a_file_the_rows_go_to_the_output_and_the_facts_to_the_other(sim
     assert shown.startswith("y\n")
     assert len(shown.splitlines()) == 41
     assert "rows  40" in told
+
+
+def test_a_model_without_probabilities_claims_none(shell):
+    found = json.loads(shell("fit", "perceptron", "breast_cancer", "--out", "run", "--json")[1])
+    assert set(found["held_out"]) == {"accuracy", "baseline_accuracy"}
+    assert shell("predict", "run", "breast_cancer", "--out", "p.csv")[0] == 0
+    predicted = pl.read_csv("p.csv")
+    assert predicted.columns == ["diagnosis"]
+    assert (predicted["diagnosis"] == datasets.load("breast_cancer")["diagnosis"]).mean() > 0.95
 
 
 _BAD = {

@@ -138,6 +138,7 @@ _HUGE = {"dtype": "F64", "shape": [2**40], "data_offsets": [0, 2**43]}
         (_whole(np.array([0, np.nan, 1])), "holds numbers that are not finite"),
         (_tensors(), "'model.bias' is in one of them only"),
     ],
+    ids=range(10),
 )
 def test_a_hostile_or_damaged_parameter_file_is_refused(saved, monkeypatch, contents, sentence):
     monkeypatch.chdir(saved)

@@ -84,6 +84,7 @@ def _npz(**arrays):
         (readers.parse_npz, _npz(a=np.ones(3), b=np.ones(2)), "b has 2 rows and a has 3"),
         (readers.parse_npz, _npz(a=np.ones((2, 2, 2))), "array a has 3 dimensions"),
     ],
+    ids=range(16),
 )
 def test_what_is_wrong_with_a_file_is_one_sentence(parse, contents, sentence):
     with pytest.raises(InputError) as refused:

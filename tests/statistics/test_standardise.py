@@ -91,6 +91,14 @@ def test_a_constant_column_keeps_its_units(dtype, value):
     assert abs(standardise.transform(params, X[0])[0]) <= 4 * np.finfo(dtype).eps * abs(value)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_column_that_varies_by_rounding_alone_is_constant(dtype):
+    value = dtype(0.1)
+    X = np.where(np.arange(100) % 2, value, np.nextafter(value, dtype(1)))[:, None]
+    assert X.min() < X.max()
+    assert standardise.fit(X).params.scale[0] == 1
+
+
 def test_a_large_offset_costs_no_digits():
     X = np.random.default_rng(2).normal(size=(1000, 1))
     plain, offset = standardise.fit(X).params, standardise.fit(X + 1e6).params
