@@ -10,7 +10,7 @@ from typing import Any, Literal, NamedTuple
 from mlmath.cli import display, flags, methods, report, runs, runtime, summary
 from mlmath.cli.refusal import Refusal
 
-__all__ = ["run"]
+__all__ = ["Outcome", "Plain", "outcome", "record", "run"]
 
 _OPTIONS = [
     flags.Option(
@@ -45,7 +45,21 @@ models:
 """
 
 
-class _Outcome(NamedTuple):
+class Plain(NamedTuple):
+    """Options as they are where nothing is said."""
+
+    target: str | None = None
+    weight: str | None = None
+    ignore: tuple[str, ...] = ()
+    missing: str = "error"
+    raw: bool = False
+    wide: bool = False
+    seed: int = 0
+
+
+class Outcome(NamedTuple):
+    """A model fitted to all rows, scored by its twin that did not see some."""
+
     params: Any
     certificate: dict[str, Any]
     score: dict[str, float]
@@ -106,28 +120,30 @@ def _fit(name, method, options, values, command):
     folder = options.out or runs.unused(Path("runs") / stamp)
     with runs.new_folder(folder) as temporary:
         dtype = runtime.prepare(options.dtype)
-        outcome = _outcome(method, gathered, options, values, dtype)
-        record = {"format": 1, "mlmath": _version(), "model": name, "command": command}
-        record |= {"dtype": dtype, "hyperparameters": values}
-        record |= _record(source, method, gathered, options, outcome)
-        runs.write_record(temporary, record)
-        runs.write_params(temporary, outcome.params)
-        facts = summary.facts(record)
+        fitted = outcome(method, gathered, options, values, dtype)
+        found = {"format": 1, "mlmath": _version(), "model": name, "command": command}
+        found |= {"dtype": dtype, "hyperparameters": values}
+        found |= record(source, method, gathered, options, fitted)
+        runs.write_record(temporary, found)
+        runs.write_params(temporary, fitted.params)
+        facts = summary.facts(found)
         figures = (
-            methods.load(method.figures)(outcome.held) if method.figures and outcome.held else {}
+            methods.load(method.figures)(fitted.held) if method.figures and fitted.held else {}
         )
         section = report.Section(methods.title(method), methods.formula(method), facts, figures)
         page = report.page(f"{name} on {source.name}", command, [section])
         report.write(temporary / "report.html", page)
     if options.json:
-        print(json.dumps({"run": str(folder), **record}, indent=2, ensure_ascii=False), flush=True)
+        print(json.dumps({"run": str(folder), **found}, indent=2, ensure_ascii=False), flush=True)
     else:
         display.facts(methods.title(method), facts | {"run": f"{folder} (open report.html)"})
     return 0
 
 
-def _record(source, method, gathered, options, outcome):
-    """What ``run.json`` says of the data, the options and the outcome."""
+def record(
+    source: Any, method: methods.Method, gathered: Any, options: Any, fitted: Outcome
+) -> dict[str, Any]:
+    """Return what ``run.json`` says of the data, the options and the outcome."""
     from mlmath.statistics import padding
 
     return {
@@ -143,15 +159,17 @@ def _record(source, method, gathered, options, outcome):
         "rows": padding.bucket(len(gathered.y)),
         "rows_fitted": len(gathered.y),
         "rows_left_out": gathered.left_out,
-        "certificate": outcome.certificate,
-        "held_out": outcome.score,
-        "coefficients": summary.coefficients(method, gathered, options.raw, outcome.params),
-        "seconds": dict(zip(("first", "again"), outcome.seconds, strict=True)),
+        "certificate": fitted.certificate,
+        "held_out": fitted.score,
+        "coefficients": summary.coefficients(method, gathered, options.raw, fitted.params),
+        "seconds": dict(zip(("first", "again"), fitted.seconds, strict=True)),
         "device": runtime.device(),
     }
 
 
-def _outcome(method, gathered, options, values, dtype):
+def outcome(
+    method: methods.Method, gathered: Any, options: Any, values: dict[str, Any], dtype: str
+) -> Outcome:
     """Fit without the held-out rows and score, then fit to all: the same program twice."""
     import numpy as np
 
@@ -188,7 +206,7 @@ def _outcome(method, gathered, options, values, dtype):
             score = {k: v for k, v in score.items() if "log_loss" not in k}
     params, certificate = fit(X, weight)
     _refuse_infinite(params, certificate)
-    return _Outcome(params, certificate, score, held, seconds)
+    return Outcome(params, certificate, score, held, seconds)
 
 
 def _arrays(gathered):

@@ -102,9 +102,11 @@ def title(method: Method) -> str:
 
 
 def formula(method: Method) -> str:
-    """Equation of the objective in the method's module, the line that begins with L(…) =."""
-    found = re.search(r"^ +(L\(.*?=.*?)(?: {3,}|,? +\(\d+\)|$)", _docstring(method), re.MULTILINE)
-    return found[1].strip() if found else ""
+    """Equation of the objective in the method's module, L(…) = …, or else its first one."""
+    text = _docstring(method)
+    found = re.search(r"^ +(L\(.*?=.*?)(?: {3,}|,? +\(\d+\)|$)", text, re.MULTILINE)
+    found = found or re.search(r"^ +(.*?) +\(1\)$", text, re.MULTILINE)
+    return found[1].strip(" ,") if found else ""
 
 
 def flags(method: Method) -> list[Flag]:

@@ -8,8 +8,6 @@ from mlmath.cli import methods
 
 __all__ = ["coefficients", "facts"]
 
-_SHOWN = 12
-
 
 def coefficients(
     method: methods.Method, gathered: Any, raw: bool, params: Any
@@ -36,8 +34,8 @@ def coefficients(
     }
 
 
-def facts(record: dict[str, Any]) -> dict[str, str]:
-    """Label to value, for the terminal and the report."""
+def facts(record: dict[str, Any], most: int = 12) -> dict[str, str]:
+    """Label to value, for the terminal and the report; the ``most`` largest coefficients."""
     from mlmath.cli import scores
 
     left_out = f", {record['rows_left_out']} left out" if record["rows_left_out"] else ""
@@ -51,7 +49,7 @@ def facts(record: dict[str, Any]) -> dict[str, str]:
         "certificate": _proof(record["certificate"]),
         "seconds": f"{seconds['first']:.2f} the first fit, {seconds['again']:.3f} again",
         "device": f"{record['device']}, {record['dtype']}",
-    } | _coefficients(record["coefficients"], record["labels"])
+    } | _coefficients(record["coefficients"], record["labels"], most)
 
 
 def _proof(certificate):
@@ -60,12 +58,12 @@ def _proof(certificate):
     return f"within {gap:.1e} of the optimum ({word}, {steps} steps)"
 
 
-def _coefficients(found, labels):
+def _coefficients(found, labels, most):
     """The largest by what a standard deviation of the column changes."""
     if found is None:
         return {}
     effects = found["per_standard_deviation"]
-    largest = sorted(effects, key=lambda name: -effects[name])[:_SHOWN]
+    largest = sorted(effects, key=lambda name: -effects[name])[:most]
     listed = {f"× {name}": _numbers(found["slopes"][name]) for name in largest}
     more = len(effects) - len(largest)
     head = {"coefficients of": ", ".join(map(str, labels))} if len(labels) > 2 else {}

@@ -1,223 +1,147 @@
-"""The tour: each model on real data, with its mathematics, its score and its certificate."""
+"""The tour: every model on real data, with its mathematics, its score and its certificate.
+
+Each stop is what ``mlmath fit`` does, with the defaults of the shell. Where a model
+of a number or of two classes has a penalty, a hundred of them are then fitted in one call, and
+the held-out loss is differentiated through the fit.
+"""
 
 import json
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Any, NamedTuple
 
-from mlmath.cli import report, runtime
+from mlmath.cli import display, examples, fit, flags, methods, report, runs, runtime, summary
 
-__all__ = ["run", "tour"]
+__all__ = ["STOPS", "Stop", "run"]
+
+_OPTIONS = [
+    flags.Option("out", Path | None, "run folder; a new one under runs/ if not given", None, "DIR"),
+    flags.Option("seed", int, "of the choice of held-out rows", 0),
+    flags.Option(
+        "dtype", str, "float32 or float64; auto is float64 on a CPU, else float32", "auto", "DTYPE"
+    ),
+    flags.Option("json", bool, "print one JSON document instead of tables", False),
+]
 
 
-class _Stop(NamedTuple):
-    """One stop of the tour."""
+class Stop(NamedTuple):
+    """A model, the embedded set it is shown on, and what differs from its defaults."""
 
-    title: str
+    model: str
     data: str
-    formula: str
-    visit: Callable[["_Split", int], tuple[dict[str, str], dict[str, bytes]]]
+    numbers: dict[str, float]
 
 
-class _Split(NamedTuple):
-    """A data set in two parts, scaled by the first."""
+STOPS = [
+    Stop("least_squares", "old_faithful", {}),
+    Stop("ridge", "diabetes", {"l2": 10.0}),
+    Stop("adaline", "old_faithful", {"learning_rate": 0.01, "decay": 1.0, "tolerance": 1e-3}),
+    Stop("logistic_regression", "breast_cancer", {}),
+    Stop("perceptron", "breast_cancer", {"tolerance": 0.05}),
+    Stop("softmax_regression", "digits", {"l2": 10.0}),
+]
 
-    X: Any
-    y: Any
-    held_X: Any  # noqa: N815
-    held_y: Any
-    names: list[str]
 
-
-def tour(
-    out: Annotated[Path | None, "run folder; a new one under runs/ if not given"] = None,
-    seed: Annotated[int, "of the split into training and held-out rows"] = 0,
-    dtype: Annotated[str, "auto, float32 or float64"] = "auto",
-    json: Annotated[bool, "print the facts as JSON instead of tables"] = False,
-) -> int:
-    """Fit real models to real data; show score, certificate and time; write a report."""
+def run(words: list[str]) -> int:
+    """Run the tour with the words of the command line."""
     began = time.perf_counter()
-    dtype = runtime.prepare(dtype)
-    folder = report.run_folder(out or Path("runs") / time.strftime("tour-%Y%m%d-%H%M%S"))
-    sections = []
-    for stop in _STOPS:
-        split = _split(stop.data, seed, dtype)
-        facts, figures = stop.visit(split, seed)
-        rows = f"{stop.data}: {len(split.y)} rows to fit, {len(split.held_y)} held out, "
-        facts = {"data": f"{rows}{len(split.names)} features"} | facts
-        facts["device"] = f"{runtime.device()}, {dtype}"
-        sections.append(report.Section(stop.title, stop.formula, facts, figures))
-        if not json:
-            _show(sections[-1])
-    seconds = time.perf_counter() - began
-    _save(folder, sections, seconds)
-    if json:
-        print(_as_json(sections, seconds, folder))
+    about = "Fit every model to real data; show score, certificate, time; write a report."
+    options = flags.parse("mlmath tour", about, _OPTIONS, words)
+    dtype = runtime.prepare(options.dtype)
+    folder = options.out or runs.unused(Path("runs") / time.strftime("tour-%Y%m%d-%H%M%S"))
+    with runs.new_folder(folder) as temporary:
+        sections = []
+        for stop in STOPS:
+            sections.append(_visit(stop, options.seed, dtype))
+            if not options.json:
+                display.facts(
+                    sections[-1].title, {"mathematics": sections[-1].formula, **sections[-1].facts}
+                )
+        seconds = time.perf_counter() - began
+        _save(temporary, sections, seconds)
+    if options.json:
+        models = [{"title": s.title, "formula": s.formula, **s.facts} for s in sections]
+        found = {"models": models, "seconds": seconds, "run": str(folder)}
+        print(json.dumps(found, indent=2, ensure_ascii=False))
     else:
         print(f"{len(sections)} models in {seconds:.1f} s; open {folder / 'report.html'}")
     return 0
 
 
-def run(words: list[str]) -> int:
-    """Run the tour with the words of the command line."""
-    import tyro
+def _visit(stop, seed, dtype):
+    from mlmath.data import readers
 
-    return tyro.cli(tour, prog="mlmath", args=words)
+    method, source = methods.find(stop.model), readers.read(stop.data)
+    options = fit.Plain(seed=seed)
+    gathered = examples.gather(source, method.task, options)
+    fitted = fit.outcome(method, gathered, options, stop.numbers, dtype)
+    found = fit.record(source, method, gathered, options, fitted)
+    facts = summary.facts(found | {"dtype": dtype}, most=4)
+    figures = methods.load(method.figures)(fitted.held) if method.figures else {}
+    if method.task != "classes" and any(flag.name == "l2" for flag in methods.flags(method)):
+        more, drawn = _sweep(method, gathered, stop, seed, dtype)
+        facts, figures = facts | more, figures | drawn
+    return report.Section(methods.title(method), methods.formula(method), facts, figures)
 
 
-def _split(name, seed, dtype):
-    """A quarter of the rows held out; features in standard deviations of the others."""
+def _sweep(method, gathered, stop, seed, dtype):
+    """A hundred penalties in one call, and the slope of the held-out loss through the fit."""
+    import jax
+    import jax.numpy as jnp
     import numpy as np
 
-    from mlmath.data import datasets
+    from mlmath.cli import pipeline, scores
+    from mlmath.data import columns as tables
 
-    X, y = datasets.arrays(name)
-    order = np.random.default_rng(seed).permutation(len(y))
-    held, kept = np.split(order, [len(y) // 4])
-    center, scale = X[kept].mean(axis=0), X[kept].std(axis=0)
-    X, y = ((X - center) / scale).astype(dtype), y.astype(dtype)
-    names = datasets.load(name).drop(datasets.CATALOGUE[name].target).columns
-    return _Split(X[kept], y[kept], X[held], y[held], names)
+    composed = pipeline.model(method, gathered.columns, raw=False)
+    matrix = tables.encode(gathered.columns, gathered.features).matrix
+    held = scores.held_out(gathered.y, len(gathered.labels), seed)
+    rows = pipeline.padded(matrix, gathered.y, np.where(held, 0, gathered.weight), dtype)
+    values = methods.arguments(method, {}, gathered.labels)
+    chosen = stop.numbers.get("l2", 1.0)
+    penalties = jnp.logspace(-2, 4, 100, dtype=dtype)
 
+    def fitted(l2):
+        return composed.fit(rows.X, rows.y, sample_weight=rows.weight, l2=l2, **values)
 
-def _timed(function):
-    """The result, and the seconds of the first call and of the next."""
-    import jax
+    def held_out_loss(log_l2):
+        """Half the mean squared error, or the mean log loss, of rows the fit did not see."""
+        params = fitted(jnp.exp(log_l2)).params
+        predicted = jax.vmap(composed.predict, (None, 0))(params, matrix[held].astype(dtype))
+        y = gathered.y[held]
+        if not gathered.labels:
+            return jnp.mean((predicted - y) ** 2) / 2
+        return -jnp.mean(jnp.log(jnp.where(y == 1, predicted, 1 - predicted)))
 
+    sweep = jax.jit(jax.vmap(fitted))
     seconds = []
     for _ in range(2):
         start = time.perf_counter()
-        result = jax.block_until_ready(function())
+        path = jax.block_until_ready(sweep(penalties))
         seconds.append(time.perf_counter() - start)
-    return result, f"{seconds[0]:.2f} s the first time, {1e3 * seconds[1]:.1f} ms again"
+    slope = jax.jit(jax.grad(held_out_loss))(jnp.log(jnp.asarray(chosen, dtype)))
+    facts = {
+        "100 penalties in one call": f"{seconds[0]:.2f} s the first time, {seconds[1]:.3f} again, "
+        f"{int(path.certificate.converged.sum())} converged",
+        "gradient through the fit": f"d(held-out loss)/d(log l2) = {slope:.3g} at l2 = {chosen:g}",
+    }
+    return facts, _drawn(path.params, penalties, gathered, chosen)
 
 
-def _proof(certificate):
-    word = "converged" if certificate.converged else "NOT converged"
-    return f"within {float(certificate.gap):.1e} of the optimum ({word}, {certificate.steps} steps)"
-
-
-def _ridge(split, seed):
-    import jax
-    import jax.numpy as jnp
-
-    import mlmath
-    from mlmath.linear import ridge
+def _drawn(params, penalties, gathered, chosen):
+    from mlmath.data import columns as tables
     from mlmath.plot import regression
 
-    fitted, seconds = _timed(lambda: ridge.fit(split.X, split.y, l2=10.0))
-    predicted = mlmath.rows(ridge.predict)(fitted.params, split.held_X)
-    error = jnp.sqrt(jnp.mean((predicted - split.held_y) ** 2))
-    baseline = jnp.sqrt(jnp.mean((split.y.mean() - split.held_y) ** 2))
-
-    def held_out(log_l2):
-        params = ridge.fit(split.X, split.y, l2=jnp.exp(log_l2)).params
-        return jnp.mean((mlmath.rows(ridge.predict)(params, split.held_X) - split.held_y) ** 2)
-
-    slope = jax.grad(held_out)(jnp.log(10.0))
-    penalties = jnp.logspace(-2, 5, 100)
-    path, path_seconds = _timed(
-        lambda: jax.vmap(lambda l2: ridge.fit(split.X, split.y, l2=l2))(penalties)
-    )
-    facts = {
-        "held-out error": f"{error:.1f} (root mean square); the mean alone {baseline:.1f}",
-        "certificate": _proof(fitted.certificate),
-        "one fit": seconds,
-        "100 penalties in one call": path_seconds,
-        "gradient through the fit": f"d(held-out squared error)/d(log λ) = {slope:.2f} at λ = 10",
-    }
-    figures = {
-        "Held-out patients: predicted against observed progression": report.png(
-            regression.predicted_against_observed(predicted, split.held_y, unit="progression")
-        ),
-        "Every weight at 100 penalties, all fitted in one call": report.png(
-            regression.coefficient_path(penalties, path.params.weights, split.names, chosen=10.0)
-        ),
-    }
-    return facts, figures
+    weights = params.model.model.weights
+    names = tables.names(gathered.columns)
+    figure = regression.coefficient_path(penalties, weights, names, chosen=chosen)
+    return {"Every weight at 100 penalties, all fitted in one call": report.png(figure)}
 
 
-def _logistic_regression(split, seed):
-    import jax
-    import jax.numpy as jnp
-
-    import mlmath
-    from mlmath.linear import logistic_regression
-    from mlmath.plot import classification, regression
-
-    fitted, seconds = _timed(lambda: logistic_regression.fit(split.X, split.y, l2=1.0))
-    probability = mlmath.rows(logistic_regression.predict)(fitted.params, split.held_X)
-    accuracy = jnp.mean((probability > 0.5) == (split.held_y == 1))
-    majority = jnp.mean(split.held_y == jnp.round(split.y.mean()))
-    penalties = jnp.logspace(-2, 4, 100)
-    path, path_seconds = _timed(
-        lambda: jax.vmap(lambda l2: logistic_regression.fit(split.X, split.y, l2=l2))(penalties)
-    )
-    facts = {
-        "held-out accuracy": f"{accuracy:.1%}; the larger class alone {majority:.1%}",
-        "certificate": _proof(fitted.certificate),
-        "one fit": seconds,
-        "100 penalties in one call": path_seconds,
-        "their certificates": f"{int(path.certificate.converged.sum())} of 100 converged",
-    }
-    figures = {
-        "Held-out tumours: predicted probability of malignancy, by diagnosis": report.png(
-            classification.probabilities(
-                probability, split.held_y, negative="benign", positive="malignant"
-            )
-        ),
-        "Receiver operating characteristic on the held-out tumours": report.png(
-            classification.receiver_operating_characteristic(probability, split.held_y)
-        ),
-        "Every weight at 100 penalties, all fitted in one call": report.png(
-            regression.coefficient_path(penalties, path.params.weights, split.names, chosen=1.0)
-        ),
-    }
-    return facts, figures
-
-
-_STOPS = [
-    _Stop(
-        "Ridge regression",
-        "diabetes",
-        "L(w, b) = ½ Σᵢ sᵢ (yᵢ − wᵀxᵢ − b)² + λ/2 ‖w‖²",
-        _ridge,
-    ),
-    _Stop(
-        "Logistic regression",
-        "breast_cancer",
-        "L(w, b) = Σᵢ sᵢ [log(1 + e^zᵢ) − yᵢ zᵢ] + λ/2 ‖w‖²,   zᵢ = wᵀxᵢ + b",
-        _logistic_regression,
-    ),
-]
-
-
-def _show(section):
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    console = Console(highlight=False)
-    table = Table(show_header=False, box=None)
-    table.add_column(no_wrap=True, style="dim")
-    table.add_column()
-    for label, value in {"mathematics": section.formula, **section.facts}.items():
-        table.add_row(label, Text(value))
-    console.print(section.title, style="bold")
-    console.print(table)
-    console.print()
-
-
-def _as_json(sections, seconds, folder):
-    models = [{"title": s.title, "formula": s.formula, **s.facts} for s in sections]
-    return json.dumps({"models": models, "seconds": seconds, "run": str(folder)}, indent=2)
-
-
-def _save(folder, sections, seconds):
+def _save(folder: Path, sections: list[Any], seconds: float) -> None:
     for section in sections:
         for number, image in enumerate(section.figures.values(), 1):
-            name = section.title.lower().replace(" ", "_")
+            name = section.title.split(":")[0].lower().replace(" ", "_")
             report.write(folder / f"{name}_{number}.png", image)
     lead = f"{len(sections)} models on real data, fitted and proved in {seconds:.1f} seconds."
     report.write(folder / "report.html", report.page("A tour of mlmath", lead, sections))
