@@ -232,10 +232,11 @@ def test_influence_is_right_at_weight_zero(case):
 def test_a_nan_that_counts_shows(case):
     given = inputs(case)
     given["X"][3, 0] = np.nan
-    fitted = fit(case, given)
-    assert not fitted.certificate.converged
-    assert np.isnan(fitted.certificate.gap)
-    assert np.isnan(fitted.certificate.objective)
+    for weight in (given["sample_weight"], None):
+        fitted = fit(case, given | {"sample_weight": weight})
+        assert not fitted.certificate.converged
+        assert np.isnan(fitted.certificate.gap)
+        assert np.isnan(fitted.certificate.objective)
 
 
 @every

@@ -18,7 +18,7 @@ def test_import_loads_no_room_and_no_jax():
     loaded = _python(
         "import sys, mlmath; print([m for m in sys.modules if m.startswith(('mlmath.', 'jax.'))])"
     )
-    assert loaded.strip() == "['mlmath.arguments']"
+    assert loaded.strip() == "['mlmath.arguments', 'mlmath.rooms']"
 
 
 def test_import_adds_little_to_that_of_jax():
@@ -29,7 +29,8 @@ def test_import_adds_little_to_that_of_jax():
 
 
 def test_rooms_arrive_on_first_use():
-    assert mlmath.linear.ridge.fit is not None
+    seen = _python("import mlmath; print(mlmath.linear.ridge.fit.__name__, dir(mlmath.linear))")
+    assert seen.startswith("fit ['adaline', 'least_squares'")
     assert {"linear", "optimize", "rows"} <= set(dir(mlmath))
 
 

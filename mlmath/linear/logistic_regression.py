@@ -106,7 +106,7 @@ def fit(
         y: labels 0 and 1.
         l2: λ, the penalty on the squared weights, in the units of the summed loss.
         sample_weight: sᵢ; 2 counts the row twice, 0 leaves it out.
-        start: first iterate; zeros if None.
+        start: first iterate; if None zeros, or of very many rows the minimiser over a sample.
         tolerance: largest gap that counts as converged; 4ε of the dtype if None.
         max_steps: most Newton steps.
     """

@@ -105,7 +105,7 @@ def fit(
         sample_weight: sᵢ; 2 counts the row twice, 0 leaves it out.
         tolerance: largest gap that counts as converged; 4ε of the dtype if None.
     """
-    X, y, weight = _rows(X, y, sample_weight)
+    X, y, weight = present(X, y, sample_weight)
     l2 = jnp.broadcast_to(jnp.asarray(l2, X.dtype), X.shape[1:])
     total = weight.sum()
     center, mean = weight @ X / total, weight @ y / total
@@ -123,14 +123,6 @@ def fit(
             tolerance=superlinear_tolerance(X) if tolerance is None else tolerance,
         ),
     )
-
-
-def _rows(X, y, sample_weight):
-    """Rows that count; without weights all do, and X is not copied: NaN shows in the result."""
-    if sample_weight is not None or len(y) == 0:
-        return present(X, y, sample_weight)
-    X, y = jnp.asarray(X), jnp.asarray(y, X.dtype)
-    return X, y, jnp.ones_like(y)
 
 
 def _primal(X, y, weight, l2):

@@ -1,1 +1,5 @@
 """Minimisation of functions, with certificates."""
+
+from mlmath.rooms import lazy
+
+__getattr__, __dir__ = lazy(__name__, __path__)

@@ -166,54 +166,16 @@ def _bound(reach, state):
 
 def _iterate(function, hessian, reach, x, target, max_steps):
     value_and_gradient = jax.value_and_grad(function)
-    rounding = float(jnp.finfo(x.dtype).eps)
-
-    def refresh(state):
-        factor, scale = _factor(hessian(state.x))
-        direction = scale * cho_solve((factor, False), scale * state.gradient)
-        return state._replace(
-            factor=factor,
-            scale=scale,
-            origin=state.x,
-            moved=jnp.zeros_like(state.moved),
-            direction=direction,
-            decrement=state.gradient @ direction,
-            length=jnp.ones_like(state.length),
-            fresh=jnp.ones_like(state.fresh),
-        )
-
-    def step(state):
-        v = state.x - state.length * state.direction
-        value, gradient = value_and_gradient(v)
-        direction = state.scale * cho_solve((state.factor, False), state.scale * gradient)
-        decrement = gradient @ direction
-        taken = (value <= state.value + 8 * rounding * jnp.abs(state.value)) & jnp.isfinite(
-            decrement
-        )
-        proposed = state._replace(
-            x=v,
-            value=value,
-            gradient=gradient,
-            direction=direction,
-            decrement=decrement,
-            moved=state.moved if reach is None else jnp.max(_distances(reach, v - state.origin)),
-            length=jnp.ones_like(state.length),
-            fresh=decrement <= _KEEP * state.decrement,
-        )
-        refused = state._replace(length=state.length / 2)
-        chosen = jax.tree.map(lambda a, b: jnp.where(taken, a, b), proposed, refused)
-        return chosen._replace(steps=state.steps + 1)
 
     def unfinished(state):  # false for NaN: a singular Hessian ends the iteration
-        return (
-            (jnp.exp(state.moved) * state.decrement / 2 > target)
-            & (state.steps < max_steps)
-            & (state.length > rounding)
-        )
+        far = jnp.exp(state.moved) * state.decrement / 2 > target
+        return far & (state.steps < max_steps) & (state.length > jnp.finfo(x.dtype).eps)
 
     def descend(state):
-        state = lax.while_loop(lambda s: unfinished(s) & s.fresh, step, state)
-        return lax.cond(state.fresh, lambda s: s, refresh, state)
+        state = lax.while_loop(
+            lambda s: unfinished(s) & s.fresh, lambda s: _step(value_and_gradient, reach, s), state
+        )
+        return lax.cond(state.fresh, lambda s: s, lambda s: _refresh(hessian, s), state)
 
     value, gradient = value_and_gradient(x)
     first = _State(
@@ -221,7 +183,46 @@ def _iterate(function, hessian, reach, x, target, max_steps):
         jnp.zeros_like(value), gradient, jnp.full_like(value, jnp.inf), jnp.ones_like(value),
         jnp.asarray(0), jnp.asarray(False),
     )  # fmt: skip
-    return lax.while_loop(unfinished, descend, refresh(first))
+    return lax.while_loop(unfinished, descend, _refresh(hessian, first))
+
+
+def _refresh(hessian, state):
+    """Compute the Hessian anew."""
+    factor, scale = _factor(hessian(state.x))
+    direction = scale * cho_solve((factor, False), scale * state.gradient)
+    return state._replace(
+        factor=factor,
+        scale=scale,
+        origin=state.x,
+        moved=jnp.zeros_like(state.moved),
+        direction=direction,
+        decrement=state.gradient @ direction,
+        length=jnp.ones_like(state.length),
+        fresh=jnp.ones_like(state.fresh),
+    )
+
+
+def _step(value_and_gradient, reach, state):
+    """One step (1) with the Hessian in use, or half its length the next time."""
+    v = state.x - state.length * state.direction
+    value, gradient = value_and_gradient(v)
+    direction = state.scale * cho_solve((state.factor, False), state.scale * gradient)
+    decrement = gradient @ direction
+    rise = 8 * jnp.finfo(v.dtype).eps * jnp.abs(state.value)
+    taken = (value <= state.value + rise) & jnp.isfinite(decrement)
+    proposed = state._replace(
+        x=v,
+        value=value,
+        gradient=gradient,
+        direction=direction,
+        decrement=decrement,
+        moved=state.moved if reach is None else jnp.max(_distances(reach, v - state.origin)),
+        length=jnp.ones_like(state.length),
+        fresh=decrement <= _KEEP * state.decrement,
+    )
+    refused = state._replace(length=state.length / 2)
+    chosen = jax.tree.map(lambda a, b: jnp.where(taken, a, b), proposed, refused)
+    return chosen._replace(steps=state.steps + 1)
 
 
 def _factor(h):

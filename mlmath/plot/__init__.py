@@ -1,1 +1,5 @@
 """Figures: arrays in, a matplotlib ``Figure`` out."""
+
+from mlmath.rooms import lazy
+
+__getattr__, __dir__ = lazy(__name__, __path__)

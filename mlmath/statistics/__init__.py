@@ -1,1 +1,5 @@
 """Weights and descriptions of samples."""
+
+from mlmath.rooms import lazy
+
+__getattr__, __dir__ = lazy(__name__, __path__)

@@ -7,6 +7,8 @@ the row's influence f(xᵢ, yᵢ), which ``where(s > 0, …)`` would lose:
     x̃ᵢ, ỹᵢ = xᵢ, yᵢ if finite, else 0                                          (1)
     s̃ᵢ = sᵢ if the row is finite, else 0 if sᵢ = 0, else NaN
 
+Without weights every row counts, so that nothing is cleared or copied: NaN stays what it is.
+
 >>> import jax.numpy as jnp
 >>> from mlmath.statistics import weights
 >>> X, y, s = jnp.array([[1.0], [jnp.nan]]), jnp.array([1.0, 2.0]), jnp.array([1.0, 0.0])
@@ -38,7 +40,9 @@ def present(
     if X.shape[0] == 0:
         raise ValueError("X must have at least one row, got none.")
     X, y = jnp.asarray(X), jnp.asarray(y, X.dtype)
-    weight = jnp.ones_like(y) if sample_weight is None else jnp.asarray(sample_weight, X.dtype)
+    if sample_weight is None:
+        return X, y, jnp.ones_like(y)
+    weight = jnp.asarray(sample_weight, X.dtype)
     finite = jnp.isfinite(X).all(axis=1) & jnp.isfinite(y)
     return (
         jnp.where(finite[:, None], X, 0),
