@@ -40,6 +40,9 @@ def certify(
 ) -> Certificate:
     """Build a certificate by eq. (1); only ``objective`` keeps its derivative.
 
+    The gap is NaN where a number is not finite or the excess is negative, as it is without
+    convexity (a negative weight or penalty): then nothing is proved.
+
     Args:
         objective: L(x).
         excess: what bounds or estimates L(x) − L*.
@@ -47,8 +50,10 @@ def certify(
         steps: iterations taken.
         tolerance: largest gap that counts as converged.
     """
-    excess, null = jax.lax.stop_gradient((excess, null))
-    gap = jnp.where(excess == 0, 0, excess / jnp.where(excess == 0, 1, null))
+    value, excess, null = jax.lax.stop_gradient((objective, excess, null))
+    sound = jnp.isfinite(value + excess + null) & (excess >= 0)
+    ratio = jnp.where(excess == 0, 0, excess / jnp.where(excess == 0, 1, null))
+    gap = jnp.where(sound, ratio, jnp.nan)
     return Certificate(
         jnp.asarray(objective), gap, jnp.asarray(steps), jax.lax.stop_gradient(gap <= tolerance)
     )

@@ -20,6 +20,9 @@ def certified(excess, null, tolerance=1e-3):
         (2.0, 1000.0, 0.002, False),
         (0.0, 0.0, 0.0, True),  # 0/0 = 0
         (1.0, 0.0, np.inf, False),
+        (-0.1, 1.0, np.nan, False),  # not convex: nothing is proved
+        (np.inf, np.inf, np.nan, False),
+        (0.0, np.inf, np.nan, False),
         (np.nan, 1.0, np.nan, False),
         (1.0, np.nan, np.nan, False),
     ],

@@ -240,6 +240,35 @@ def test_a_nan_that_counts_shows(case):
 
 
 @every
+@pytest.mark.parametrize("factor", [1e-30, 1e-20, 1e20, 1e30])
+def test_units_beyond_the_range_of_float32_never_look_proved(case, factor):
+    """Squares of 1e±20 leave float32: the answer is right or says that it is not."""
+    given = inputs(case, np.float32)
+    given["X"] = (given["X"] * np.float32(factor)).astype(np.float32)
+    double = {k: np.asarray(v, np.float64) for k, v in given.items()}
+    fitted = fit(case, given)
+    if fitted.certificate.converged:
+        params = jax.tree.map(lambda a: jnp.asarray(a, jnp.float64), fitted.params)
+        excess = float(objective(case, params, double)) - optimum(case, double)
+        assert excess / null(case, double) <= 1e-3
+
+
+@every
+@pytest.mark.parametrize("mean", [300.0, 1e4])
+def test_a_mean_far_from_zero_leaves_the_gap_true(case, mean):
+    given = inputs(case, np.float32)
+    given["X"] = (given["X"] + np.float32(mean)).astype(np.float32)
+    double = {k: np.asarray(v, np.float64) for k, v in given.items()}
+    fitted = fit(case, given)
+    if fitted.certificate.converged:
+        params = jax.tree.map(lambda a: jnp.asarray(a, jnp.float64), fitted.params)
+        excess = float(objective(case, params, double)) - optimum(case, double)
+        # the weights themselves are rounded: a relative error ε of wᵀx moves L by about (ε mean)²
+        rounding = (4 * float(jnp.finfo(np.float32).eps) * mean) ** 2
+        assert excess / null(case, double) <= 2 * float(fitted.certificate.gap) + 1e-4 + rounding
+
+
+@every
 def test_no_weight_at_all_is_never_a_plausible_number(case):
     given = inputs(case)
     fitted = fit(case, given | {"sample_weight": np.zeros(case.rows)})

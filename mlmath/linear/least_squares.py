@@ -174,14 +174,15 @@ def summarize(
 
 
 def _centered(X, weight):
-    """X − x̄, where what is below the rounding of x̄ is 0, and x̄."""
+    """X − x̄, where a column that nowhere leaves the rounding of x̄ is 0, and x̄."""
     total = weight.sum()
     first = lax.stop_gradient(weight @ X / total)  # any shift near x̄ makes the second mean exact
     shifted = X - first[None]
     second = weight @ shifted / total
     centered = shifted - second[None]
-    rounding = lax.stop_gradient(jnp.abs(centered)) <= jnp.finfo(X.dtype).eps * jnp.abs(first)[None]
-    value = jnp.where(rounding, 0, centered)
+    rounding = jnp.abs(centered) <= jnp.finfo(X.dtype).eps * jnp.abs(first)[None]
+    constant = (rounding | (weight == 0)[:, None]).all(axis=0)
+    value = jnp.where(constant[None], 0, centered)
     return centered + lax.stop_gradient(value - centered), first + second
 
 

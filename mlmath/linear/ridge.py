@@ -14,8 +14,9 @@ and Λ = diag(λ) the minimiser is b = ȳ − wᵀx̄ and
     w = (X̃ᵀSX̃ + Λ)⁻¹ X̃ᵀSỹ                         if d ≤ n                     (3)
       = Λ⁻¹X̃ᵀ (I + S X̃Λ⁻¹X̃ᵀ)⁻¹ Sỹ                 if d > n, which needs λⱼ > 0   (4)
 
-Where the matrix to be inverted is singular (λ = 0 with a constant column, say) the weights are
-not finite and the certificate is not converged. λ = 0 is least squares; λ → ∞ is the mean.
+Where the matrix to be inverted is singular (λ = 0 with a column twice, say) minimisers are many:
+what comes back is one of them as rounding will have it, or NaN and not converged;
+``linear.least_squares`` gives the one of least norm. λ → ∞ is the mean.
 
 Time O(nd·min(n, d)), memory O(nd).
 
@@ -127,7 +128,8 @@ def fit(
 
 def _primal(X, y, weight, l2):
     """Weights by eq. (3), and g ↦ gᵀH⁻¹g."""
-    factor = cho_factor((weight[:, None] * X).T @ X + jnp.diag(l2))
+    gram = (weight[:, None] * X).T @ X + jnp.diag(l2)
+    factor = cho_factor(jnp.where(jnp.isfinite(gram).all(), gram, jnp.nan))  # ∞ would give w = 0
     return cho_solve(factor, (weight * y) @ X), lambda g: g @ cho_solve(factor, g)
 
 

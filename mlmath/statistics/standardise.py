@@ -33,6 +33,7 @@ References:
 
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -93,10 +94,11 @@ def fit(X: Float[Real, "n d"], *, sample_weight: Float[Real, " n"] | None = None
     offset = X - first[None]
     shift = weight @ offset / total
     center = first + shift
-    squares = weight @ offset**2 - total * shift**2
-    rounding = 4 * float(jnp.finfo(X.dtype).eps)
-    varies = squares > total * (rounding * center) ** 2
-    scale = jnp.where(varies, jnp.sqrt(jnp.where(varies, squares / total, 1)), 1)
+    largest = jax.lax.stop_gradient(jnp.max(jnp.abs(offset), axis=0))
+    unit = jnp.where(largest > 0, largest, 1)  # so that no square leaves the range of the dtype
+    squares = weight @ (offset / unit[None]) ** 2 / total - (shift / unit) ** 2
+    varies = squares > (4 * float(jnp.finfo(X.dtype).eps) * center / unit) ** 2
+    scale = jnp.where(varies, unit * jnp.sqrt(jnp.where(varies, squares, 1)), 1)
     residual = X - center[None]
     gradient = weight @ residual
     return Fit(
