@@ -27,11 +27,14 @@ def number(held: Held) -> dict[str, bytes]:
 
 
 def classes(held: Held) -> dict[str, bytes]:
-    """Probabilities by class, and the receiver operating characteristic, of two classes."""
+    """Probabilities by class and the ROC curve of two classes; of more the confusion matrix."""
     from mlmath.plot import classification
 
     if len(held.labels) != 2:
-        return {}
+        matrix = classification.confusion_matrix(
+            held.predicted, held.observed, list(map(str, held.labels))
+        )
+        return {f"Held-out rows: {held.target} observed and predicted": report.png(matrix)}
     probability = held.predicted[:, 1]
     negative, positive = map(str, held.labels)
     spread = classification.probabilities(

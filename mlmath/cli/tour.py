@@ -37,7 +37,7 @@ STOPS = [
     Stop("ridge", "diabetes", {"l2": 10.0}),
     Stop("adaline", "old_faithful", {"learning_rate": 0.01, "decay": 1.0, "tolerance": 1e-3}),
     Stop("logistic_regression", "breast_cancer", {}),
-    Stop("perceptron", "breast_cancer", {"tolerance": 0.05}),
+    Stop("perceptron", "breast_cancer", {}),
     Stop("softmax_regression", "digits", {"l2": 10.0}),
 ]
 

@@ -1,8 +1,9 @@
-"""Figures of a model of two classes.
+"""Figures of a model of classes.
 
 matplotlib is imported when a figure is drawn.
 """
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from jaxtyping import Float
@@ -12,7 +13,29 @@ from mlmath.arrays import Labels, Real
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["probabilities", "receiver_operating_characteristic"]
+__all__ = ["confusion_matrix", "probabilities", "receiver_operating_characteristic"]
+
+
+def confusion_matrix(
+    probability: Float[Real, "n k"], label: Labels, names: Sequence[str]
+) -> "Figure":
+    """Draw how many examples of each class (row) were taken for each class (column)."""
+    import numpy as np
+    from matplotlib.figure import Figure
+
+    taken, k = np.asarray(probability).argmax(axis=1), len(names)
+    counts = np.zeros((k, k), int)
+    np.add.at(counts, (np.asarray(label).astype(int), taken), 1)
+    figure = Figure(figsize=(1.8 + 0.42 * k, 1.6 + 0.42 * k), layout="constrained")
+    axes = figure.subplots()
+    axes.imshow(counts / np.maximum(counts.sum(axis=1, keepdims=True), 1), cmap="Blues", vmax=1.3)
+    for i, j in np.ndindex(k, k):
+        if counts[i, j]:
+            axes.text(j, i, str(counts[i, j]), ha="center", va="center", fontsize=9)
+    axes.set_xticks(range(k), list(names), rotation=45 if k < 8 else 0)
+    axes.set_yticks(range(k), list(names))
+    axes.set(xlabel="predicted class", ylabel="observed class")
+    return figure
 
 
 def probabilities(

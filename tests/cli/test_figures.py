@@ -14,6 +14,7 @@ def test_a_number_and_two_classes_are_drawn_and_named():
     assert all(image.startswith(b"\x89PNG") for image in drawn.values())
 
 
-def test_several_classes_have_no_figure_yet():
+def test_several_classes_are_drawn_as_a_confusion_matrix():
     p = np.full((2, 3), 1 / 3)
-    assert figures.classes(figures.Held(p, np.array([0.0, 1.0]), ["a", "b", "c"], "kind")) == {}
+    drawn = figures.classes(figures.Held(p, np.array([0.0, 1.0]), ["a", "b", "c"], "kind"))
+    assert list(drawn) == ["Held-out rows: kind observed and predicted"]
