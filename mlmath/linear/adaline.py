@@ -76,7 +76,7 @@ def predict(params: Params, x: Float[Real, " d"]) -> Float[Array, ""]:
     return jnp.vdot(params.weights, x) + params.bias
 
 
-def loss(params: Params, x: Float[Real, " d"], y: Float[Real, ""]) -> Float[Array, ""]:
+def loss(params: Params, x: Float[Real, " d"], y: Scalar) -> Float[Array, ""]:
     """Half the squared error of ONE example."""
     return jnp.square(y - predict(params, x)) / 2
 
@@ -106,6 +106,8 @@ def fit(
 ) -> Fit:
     """Present the examples in order, ``epochs`` times, by the rule (2).
 
+    An epoch after which L is no finite number is not taken; all weights 0 make NaN.
+
     Args:
         X: features.
         y: targets.
@@ -117,10 +119,18 @@ def fit(
         epochs: passes over the data.
     """
     X, y, weight = present(X, y, sample_weight)
+    weight = weight + jnp.where((weight == 0).all(), jnp.nan, 0)
     squares = jnp.sum(X**2, axis=1) + 1
     if learning_rate is None:
         learning_rate = 0.5 / jnp.max(jnp.where(weight != 0, squares, 1))
+    rate0, decay = jnp.asarray(learning_rate, X.dtype), jnp.asarray(decay, X.dtype)
     first = Params(jnp.zeros_like(X[0]), jnp.zeros_like(y[0])) if start is None else start
+    first = jax.tree.map(lambda a: jnp.asarray(a, X.dtype), first)
+
+    def finite(params):
+        return jnp.isfinite(_objective(*lax.stop_gradient((params, X, y, weight))))
+
+    sound = finite(first)  # a NaN that the data or the start holds is to show
 
     def present_one(rate, params, row):
         x, target, s, q = row
@@ -129,9 +139,11 @@ def fit(
 
     @jax.checkpoint
     def epoch(params, number):
-        rate = learning_rate / (1 + decay * number)
+        rate = rate0 / (1 + decay * number)
         rows = (X, y, weight, squares)
-        return lax.scan(lambda p, row: present_one(rate, p, row), params, rows)[0], None
+        after = lax.scan(lambda p, row: present_one(rate, p, row), params, rows)[0]
+        taken = finite(after) | ~sound
+        return jax.tree.map(lambda a, b: jnp.where(taken, a, b), after, params), None
 
     params = lax.scan(epoch, first, jnp.arange(epochs, dtype=X.dtype))[0]
     null = Params(jnp.zeros_like(X[0]), weight @ y / weight.sum())

@@ -25,6 +25,8 @@ sᵢ is the number of times in a row that example i is presented (its fraction i
 t z ≤ 0. Training minimises no convex objective. The certificate counts: L is the weight of the
 examples that the answer gets wrong, its gap L/Σs the share of them, a bound since L* ≥ 0 and
 the null model z = 0 decides nothing; ``converged`` means that the classes are separated.
+A row with sᵢ > 0 whose label is neither 0 nor 1 makes the certificate NaN, and so do weights that
+are all 0. An epoch after which w or b is no finite number is not taken, and ends the training.
 
 The counts mᵢ are discrete, so the answer is piecewise smooth: its derivative in X is that of
 (3) with mᵢ fixed, and it is zero in the labels and in the weights.
@@ -48,6 +50,7 @@ References:
 
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
@@ -98,7 +101,7 @@ def objective(
     sample_weight: Float[Real, " n"] | None = None,
 ) -> Float[Array, ""]:
     """Weight of the examples with t z ≤ 0."""
-    return _objective(params, *present(X, y, sample_weight))
+    return _objective(params, *_present(X, y, sample_weight))
 
 
 @compiled()
@@ -121,9 +124,10 @@ def fit(
         tolerance: largest share of wrong answers that counts as converged.
         max_steps: most epochs.
     """
-    X, y, weight = present(X, y, sample_weight)
+    X, y, weight = _present(X, y, sample_weight)
     sign = 2 * y - 1
     first = Params(jnp.zeros_like(X[0]), jnp.zeros_like(y[0])) if start is None else start
+    first = jax.tree.map(lambda a: jnp.asarray(a, X.dtype), first)
     mistakes, epochs = _train(*lax.stop_gradient((first, X, sign, jnp.floor(weight))), max_steps)
     push = mistakes * lax.stop_gradient(sign)
     params = Params(first.weights + push @ X, first.bias + push.sum())
@@ -137,6 +141,14 @@ def fit(
     )  # fmt: skip
 
 
+def _present(X, y, sample_weight):
+    """Rows that count; a label not 0 or 1, or a NaN, that counts, or no weight, makes NaN."""
+    X, y, weight = present(X, y, sample_weight)
+    unknown = ~((y == 0) | (y == 1)) | ~jnp.isfinite(X).all(axis=1)
+    lost = (unknown & (weight != 0)) | (weight == 0).all()
+    return X, y, weight + jnp.where(lost, jnp.nan, 0)
+
+
 def _train(params, X, sign, presented, max_steps):
     """Mistakes mᵢ and epochs, by (2)."""
     squares = jnp.sum(X**2, axis=1) + 1
@@ -148,9 +160,12 @@ def _train(params, X, sign, presented, max_steps):
         return Params(params.weights + m * t * x, params.bias + m * t), m
 
     def epoch(state):
-        params, mistakes, _, steps = state
-        params, made = lax.scan(present_one, params, (X, sign, presented, squares))
-        return params, mistakes + made, made.sum(), steps + 1
+        before, mistakes, _, steps = state
+        params, made = lax.scan(present_one, before, (X, sign, presented, squares))
+        taken = jnp.isfinite(params.weights).all() & jnp.isfinite(params.bias)
+        kept = jax.tree.map(lambda a, b: jnp.where(taken, a, b), params, before)
+        made = jnp.where(taken, made, 0)
+        return kept, mistakes + made, made.sum(), steps + 1
 
     start = (params, jnp.zeros_like(sign), jnp.inf * jnp.ones_like(sign[0]), jnp.asarray(0))
     state = lax.while_loop(lambda s: (s[2] > 0) & (s[3] < max_steps), epoch, start)

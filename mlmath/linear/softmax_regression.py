@@ -19,9 +19,17 @@ is logistic regression with the penalty λ/2 and w = W₁ − W₀, b = b₁ −
 classes that planes separate L has no minimiser and finite weights come back whose L is near 0.
 
 The number of classes fixes shapes, so it is a static argument; labels are data. A row with
-sᵢ > 0 whose label is not one of 0, …, K − 1 makes the result NaN.
+sᵢ > 0 whose label is not one of 0, …, K − 1 makes the result NaN, and so do weights that are
+all 0.
 
-Time O(ndK) per Hessian product (see ``optimize.newton_cg``), memory O(n(d + K)).
+The columns are centred on any c near their means, which is exact as b is not penalised:
+
+    z = W(x − c) + b̃,        b = b̃ − W c − the mean of its elements             (4)
+
+Rounding b to within Δ = ε max_c(|W||c| + |b|)_c adds at most Σᵢ sᵢ Δ²/2 to L, which the gap
+counts.
+
+Time O(ndK) per Hessian product (see ``optimize.newton_cg``), memory O(n(d + K)), a copy of X in it.
 
 >>> import jax.numpy as jnp
 >>> from mlmath.linear import softmax_regression
@@ -38,6 +46,7 @@ References:
     Murphy (2022), Probabilistic Machine Learning: An Introduction, §10.3.
 """
 
+import math
 from typing import NamedTuple
 
 import jax
@@ -45,7 +54,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from mlmath.arrays import Count, Label, Labels, Real, Scalar
-from mlmath.certificate import Certificate
+from mlmath.certificate import Certificate, superlinear_tolerance
 from mlmath.compiled import compiled
 from mlmath.optimize import newton_cg
 from mlmath.statistics.weights import present
@@ -126,27 +135,48 @@ def fit(
         max_steps: most Newton steps.
 
     Raises:
-        ValueError: if there are fewer than two classes.
+        ValueError: if there are fewer than two classes, or ``start`` has another number of them.
     """
     if classes < 2:
         raise ValueError(f"classes must be at least 2, got {classes}.")
+    if start is not None and not len(start.weights) == len(start.bias) == classes:
+        raise ValueError(f"start must have {classes} classes, got {len(start.bias)}.")
     X, own, weight = _present(X, y, sample_weight, classes)
+    l2 = jnp.asarray(l2, X.dtype)
+    center = jax.lax.stop_gradient(weight @ X / weight.sum())
+    X = X - center[None]
     null = Params(jnp.zeros((classes, X.shape[1]), X.dtype), jnp.zeros(classes, X.dtype))
-    first = null if start is None else start._replace(bias=start.bias - jnp.mean(start.bias))
-    return Fit(
-        *newton_cg.minimize(
-            _anchored, first, X, own, weight, l2, null=null, preconditioner=_preconditioner,
-            reach=_reach, tolerance=tolerance, max_steps=max_steps,
-        )
+    first = jax.tree.map(lambda a: jnp.asarray(a, X.dtype), null if start is None else start)
+    if tolerance is None:
+        tolerance = superlinear_tolerance(X)
+    solution, certificate = newton_cg.minimize(
+        _anchored, _shifted(first, center), X, own, weight, l2, null=null,
+        preconditioner=_preconditioner, reach=_reach, tolerance=tolerance, max_steps=max_steps,
     )  # fmt: skip
+    params = _shifted(solution, -center)
+    gap = certificate.gap + jax.lax.stop_gradient(_rounding(params, center))
+    return Fit(params, certificate._replace(gap=gap, converged=gap <= tolerance))
+
+
+def _shifted(params, c):
+    """The same planes over x − c, eq. (4), with eq. (3)."""
+    bias = params.bias + params.weights @ c
+    return params._replace(bias=bias - jnp.mean(bias))
+
+
+def _rounding(params, c):
+    """Σᵢ sᵢ Δ²/2 of (4) over L(0) = Σᵢ sᵢ log K."""
+    size = jnp.max(jnp.abs(params.weights) @ jnp.abs(c) + jnp.abs(params.bias))
+    return (jnp.finfo(c.dtype).eps * size) ** 2 / (2 * math.log(len(params.bias)))
 
 
 def _present(X, y, sample_weight, classes):
-    """Rows that count, with labels as indicators; an unknown label that counts makes NaN."""
+    """Rows that count, labels as indicators; an unknown label, or no weight at all, makes NaN."""
     X, y, weight = present(X, y, sample_weight)
     own = y[None] == jnp.arange(classes)[:, None]
-    unknown = jnp.where(own.any(axis=0) | (weight == 0), 0, jnp.nan)
-    return X, own.astype(X.dtype), weight + unknown
+    unknown = ~own.any(axis=0) & (weight != 0)
+    lost = jnp.where(unknown | (weight == 0).all(), jnp.nan, 0)
+    return X, own.astype(X.dtype), weight + lost
 
 
 def _objective(params, X, own, weight, l2):

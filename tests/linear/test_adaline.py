@@ -112,3 +112,34 @@ def test_derivatives_are_finite_differences(data, argument):
     np.testing.assert_allclose(
         jax.grad(first)(0.0), (first(h) - first(-h)) / (2 * h), rtol=1e-4, atol=1e-6
     )
+
+
+def test_the_loss_takes_a_number(data):
+    params = adaline.Params(jnp.array([1.0, 0.0, 2.0]), jnp.asarray(0.5))
+    np.testing.assert_allclose(adaline.loss(params, np.array([1.0, 2.0, 3.0]), 1.0), 6.5**2 / 2)
+
+
+@pytest.mark.parametrize("rate", [1.0, 10.0])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_rate_that_diverges_gives_the_last_finite_iterate(data, dtype, rate):
+    X, y = (a.astype(dtype) for a in data)
+    fitted = adaline.fit(X, y, learning_rate=rate, epochs=1000)
+    assert all(np.isfinite(leaf).all() for leaf in fitted.params)
+    assert np.isfinite(fitted.certificate.objective)
+    assert float(fitted.certificate.gap) > 0.1
+    assert not fitted.certificate.converged
+
+
+def test_no_weight_at_all_is_not_converged(data):
+    X, y = data
+    fitted = adaline.fit(X, y, sample_weight=0 * y)
+    assert np.isnan(fitted.certificate.gap)
+    assert not fitted.certificate.converged
+
+
+def test_doubles_among_single_precision_are_taken_as_single(data):
+    X, y = (a.astype(np.float32) for a in data)
+    start = adaline.Params(jnp.zeros(3), jnp.zeros(()))
+    rate, decay = np.float64(0.05), np.float64(0.1)
+    fitted = adaline.fit(X, y, learning_rate=rate, decay=decay, start=start)
+    assert {a.dtype for a in (*fitted.params, *fitted.certificate[:2])} == {jnp.dtype("float32")}

@@ -205,3 +205,70 @@ def test_column_vector_target_is_refused(data):
     X, y, _ = data
     with pytest.raises(TypeError, match=r"flatten the column with .ravel\(\)"):
         logistic_regression.fit(X, y[:, None])
+
+
+@pytest.mark.parametrize(
+    ("mean", "dtype"),
+    [(300, np.float32), (1e3, np.float32), (1e4, np.float32), (1e6, np.float32), (1e6, np.float64)],
+)
+def test_the_certificate_is_true_however_far_the_columns_are_from_zero(mean, dtype):
+    """Judged in float64 on the parameters that came back."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(40, 3))
+    y = (X @ [1, 2, -1] + rng.normal(size=40) > 0).astype(dtype)
+    X = (X + mean).astype(dtype)
+    wide = X.astype(float)
+    best = logistic_regression.fit(wide - wide.mean(0), y.astype(float), tolerance=0.0)
+    near = logistic_regression.fit((wide - wide.mean(0)).astype(dtype), y)
+    fitted = logistic_regression.fit(X, y)
+    w, b = (np.asarray(a, float) for a in fitted.params)
+    z = wide @ w + b
+    excess = np.sum(np.logaddexp(0, z) - y * z) + w @ w / 2 - float(best.certificate.objective)
+    excess /= 40 * np.log(2)
+    eps = float(np.finfo(dtype).eps)
+    judged = 4 * float(np.finfo(float).eps) * mean  # what the sum in float64 is worth
+    assert excess <= 2 * max(float(fitted.certificate.gap), 4 * eps) + judged
+    assert not fitted.certificate.converged or excess <= 8 * eps + judged
+    assert bool(fitted.certificate.converged) == (dtype == np.float64 or mean < 5e3)
+    assert int(fitted.certificate.steps) <= int(near.certificate.steps) + 1
+
+
+def test_a_start_is_a_plane_wherever_the_columns_lie(data):
+    X, y, s = data
+    fitted = logistic_regression.fit(X + 50, y, l2=0.7, sample_weight=s)
+    again = logistic_regression.fit(X + 50, y, l2=0.7, sample_weight=s, start=fitted.params)
+    assert int(again.certificate.steps) == 0
+    unmoved = logistic_regression.fit(X + 50, y, start=fitted.params, max_steps=0)
+    for a, b in zip(unmoved.params, fitted.params, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-12)
+
+
+@pytest.mark.parametrize("coding", [(-1.0, 1.0), (1.0, 2.0)])
+def test_labels_of_another_coding_show_as_nan(data, coding):
+    X, y, s = data
+    other = np.where(y == 1, coding[1], coding[0])
+    fitted = logistic_regression.fit(X, other, sample_weight=s)
+    assert np.isnan(fitted.certificate.gap)
+    assert not fitted.certificate.converged
+    assert np.isnan(logistic_regression.objective(fitted.params, X, other))
+    wrong = (other < 0) | (other > 1)
+    absent = logistic_regression.fit(X, other, sample_weight=np.where(wrong, 0, s))
+    assert bool(absent.certificate.converged)
+    assert bool(logistic_regression.fit(X, np.where(y == 1, 0.9, 0.2)).certificate.converged)
+
+
+def test_no_weight_at_all_is_nan(data):
+    X, y, s = data
+    fitted = logistic_regression.fit(X, y, sample_weight=0 * s)
+    assert np.isnan(fitted.params.bias).all()
+    assert np.isnan(fitted.certificate.gap)
+    assert not fitted.certificate.converged
+
+
+def test_doubles_among_single_precision_are_taken_as_single(data):
+    X, y, _ = data
+    start = Params(jnp.zeros(8), jnp.zeros(()))
+    single = X.astype(np.float32), y.astype(np.float32)
+    fitted = logistic_regression.fit(*single, l2=np.float64(0.7), start=start)
+    assert {a.dtype for a in (*fitted.params, *fitted.certificate[:2])} == {jnp.dtype("float32")}
+    assert bool(fitted.certificate.converged)

@@ -107,3 +107,37 @@ def test_derivative_in_the_features_is_that_of_the_mistakes_held_fixed():
     h = 1e-7 * np.random.default_rng(0).normal(size=X.shape)
     moved = perceptron.fit(X + h, y).params.weights - perceptron.fit(X - h, y).params.weights
     np.testing.assert_allclose(moved / 2, np.einsum("jik,ik->j", slope, h), atol=1e-12)
+
+
+@pytest.mark.parametrize("coding", [(-1, 1), (1, 2)])
+def test_labels_of_another_coding_show_as_nan(coding):
+    X, y, _ = separable(0)
+    other = np.where(y == 1, coding[1], coding[0])
+    fitted = perceptron.fit(X, other)
+    assert np.isnan(fitted.certificate.gap)
+    assert not fitted.certificate.converged
+    wrong = (other != 0) & (other != 1)
+    absent = perceptron.fit(X, other, sample_weight=np.where(wrong, 0.0, 1.0))
+    assert bool(absent.certificate.converged)
+
+
+def test_no_weight_at_all_is_not_converged():
+    X, y, _ = separable(0)
+    fitted = perceptron.fit(X, y, sample_weight=np.zeros(len(y)))
+    assert np.isnan(fitted.certificate.gap)
+    assert not fitted.certificate.converged
+
+
+def test_beyond_the_range_of_the_dtype_the_last_finite_iterate_comes_back():
+    X, y, _ = separable(0)
+    fitted = perceptron.fit((X * 1e20).astype(np.float32), y)
+    assert all(np.isfinite(leaf).all() for leaf in fitted.params)
+    assert float(fitted.certificate.gap) > 0
+    assert not fitted.certificate.converged
+
+
+def test_a_start_of_doubles_is_taken_as_single():
+    X, y, _ = separable(0)
+    start = perceptron.Params(jnp.zeros(3), jnp.zeros(()))
+    fitted = perceptron.fit(X.astype(np.float32), y, start=start)
+    assert {a.dtype for a in (*fitted.params, fitted.mistakes)} == {jnp.dtype("float32")}

@@ -194,3 +194,67 @@ def test_fewer_than_two_classes_are_refused(data):
     X, y, _ = data
     with pytest.raises(ValueError, match="classes must be at least 2, got 1"):
         softmax_regression.fit(X, y, classes=1)
+
+
+@pytest.mark.parametrize(
+    ("mean", "dtype"),
+    [(300, np.float32), (1e3, np.float32), (1e4, np.float32), (1e6, np.float32), (1e6, np.float64)],
+)
+def test_the_certificate_is_true_however_far_the_columns_are_from_zero(mean, dtype):
+    """Judged in float64 on the parameters that came back."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(40, 3))
+    y = (X @ rng.normal(size=(3, 3)) + rng.gumbel(size=(40, 3))).argmax(1)
+    X = (X + mean).astype(dtype)
+    wide = X.astype(float)
+    best = softmax_regression.fit(wide - wide.mean(0), y, classes=3, tolerance=0.0)
+    near = softmax_regression.fit((wide - wide.mean(0)).astype(dtype), y, classes=3)
+    fitted = softmax_regression.fit(X, y, classes=3)
+    W, b = (np.asarray(a, float) for a in fitted.params)
+    z = wide @ W.T + b
+    total = np.sum(np.log(np.exp(z - z.max(1)[:, None]).sum(1)) + z.max(1) - z[np.arange(40), y])
+    excess = total + np.sum(W**2) / 2 - float(best.certificate.objective)
+    excess /= 40 * np.log(3)
+    eps = float(np.finfo(dtype).eps)
+    judged = 4 * float(np.finfo(float).eps) * mean  # what the sum in float64 is worth
+    assert excess <= 2 * max(float(fitted.certificate.gap), 4 * eps) + judged
+    assert not fitted.certificate.converged or excess <= 8 * eps + judged
+    assert bool(fitted.certificate.converged) == (dtype == np.float64 or mean < 2e3)
+    assert int(fitted.certificate.steps) <= int(near.certificate.steps) + 1
+    np.testing.assert_allclose(b.sum(), 0, atol=8 * eps * (1 + np.abs(b).max()))  # (3)
+
+
+def test_a_start_is_a_plane_wherever_the_columns_lie(data, fitted):
+    X, y, s = data
+    given = {"classes": 3, "l2": 0.7, "sample_weight": s}
+    there = softmax_regression.fit(X + 50, y, **given)
+    np.testing.assert_allclose(there.params.weights, fitted.params.weights, atol=1e-6)
+    assert (
+        int(softmax_regression.fit(X + 50, y, start=there.params, **given).certificate.steps) <= 1
+    )
+    unmoved = softmax_regression.fit(X + 50, y, start=there.params, max_steps=0, **given)
+    np.testing.assert_allclose(unmoved.params.bias, there.params.bias, rtol=1e-9)
+
+
+def test_no_weight_at_all_is_nan(data):
+    X, y, s = data
+    fitted = softmax_regression.fit(X, y, classes=3, sample_weight=0 * s)
+    assert np.isnan(fitted.params.bias).all()
+    assert np.isnan(fitted.certificate.gap)
+    assert not fitted.certificate.converged
+
+
+def test_doubles_among_single_precision_are_taken_as_single(data):
+    X, y, _ = data
+    start = Params(jnp.zeros((3, 4)), jnp.zeros(3))
+    fitted = softmax_regression.fit(
+        X.astype(np.float32), y, classes=3, l2=np.float64(0.7), start=start
+    )
+    assert {a.dtype for a in (*fitted.params, *fitted.certificate[:2])} == {jnp.dtype("float32")}
+    assert bool(fitted.certificate.converged)
+
+
+def test_a_start_of_other_classes_is_refused(data):
+    X, y, _ = data
+    with pytest.raises(ValueError, match=r"^start must have 2 classes, got 3\."):
+        softmax_regression.fit(X, y, start=Params(jnp.zeros((3, 4)), jnp.zeros(3)))
