@@ -6,7 +6,7 @@ import numpy as np
 
 from mlmath.cli import report
 
-__all__ = ["Held", "classes", "number"]
+__all__ = ["Held", "number", "several", "two"]
 
 
 class Held(NamedTuple):
@@ -26,15 +26,19 @@ def number(held: Held) -> dict[str, bytes]:
     return {f"Held-out rows: predicted against observed {held.target}": report.png(drawn)}
 
 
-def classes(held: Held) -> dict[str, bytes]:
-    """Probabilities by class and the ROC curve of two classes; of more the confusion matrix."""
+def several(held: Held) -> dict[str, bytes]:
+    """Confusion matrix."""
     from mlmath.plot import classification
 
-    if len(held.labels) != 2:
-        matrix = classification.confusion_matrix(
-            held.predicted, held.observed, list(map(str, held.labels))
-        )
-        return {f"Held-out rows: {held.target} observed and predicted": report.png(matrix)}
+    names = list(map(str, held.labels))
+    matrix = classification.confusion_matrix(held.predicted, held.observed, names)
+    return {f"Held-out rows: {held.target} observed and predicted": report.png(matrix)}
+
+
+def two(held: Held) -> dict[str, bytes]:
+    """Probabilities by class, and the receiver operating characteristic, of two classes."""
+    from mlmath.plot import classification
+
     probability = held.predicted[:, 1]
     negative, positive = map(str, held.labels)
     spread = classification.probabilities(

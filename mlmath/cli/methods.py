@@ -54,8 +54,8 @@ class Flag(NamedTuple):
 
 def _linear(task, module, affine="predict"):
     module = f"mlmath.linear.{module}"
-    drawn = {"number": "number", "two classes": "classes", "classes": "classes"}.get(task)
-    figures = Function("mlmath.cli.figures", drawn) if drawn else None
+    drawn = {"number": "number", "two classes": "two", "two sides": "several", "classes": "several"}
+    figures = Function("mlmath.cli.figures", drawn[task])
     fit, predict = Function(module, "fit"), Function(module, "predict")
     return Method(task, None, fit, predict, figures, Function(module, affine))
 
