@@ -173,5 +173,6 @@ def _train(params, X, sign, presented, max_steps):
 
 
 def _objective(params, X, y, weight):
-    right = (2 * y - 1) * (X @ params.weights + params.bias) > 0  # false for NaN
+    margin = (2 * y - 1) * (X @ params.weights + params.bias)
+    right = (margin > 0) & (margin < jnp.inf)  # false for NaN and beyond the range of the dtype
     return weight @ (~right).astype(weight.dtype)

@@ -265,7 +265,7 @@ def test_ctrl_c_ends_with_130_and_leaves_nothing(tmp_path):
     code = (
         "import sys, time; from mlmath.cli import fit, main\n"
         "def slow(*_): print('fitting', flush=True); time.sleep(60)\n"
-        "fit._outcome = slow; sys.exit(main.main(['fit', 'ridge', 'diabetes', '--out', 'run']))"
+        "fit.outcome = slow; sys.exit(main.main(['fit', 'ridge', 'diabetes', '--out', 'run']))"
     )
     process = subprocess.Popen(
         [sys.executable, "-c", code], cwd=tmp_path, text=True,
