@@ -188,11 +188,15 @@ def _iterate(function, inverse, above, x, target, max_steps):
     value_and_gradient = jax.value_and_grad(function)
     rounding = float(jnp.finfo(x.dtype).eps)
 
-    def at(v, value, gradient, steps):
-        """State at v with the next step."""
+    def at(v, value, gradient, steps, wanted):
+        """State at v with the next step; a lane of a vmap that wants none holds up no other."""
         product = jax.linearize(jax.grad(function), v)[1]
         direction = conjugate_gradients(
-            product, gradient, preconditioner=inverse(v), tolerance=_FORCING
+            product,
+            gradient,
+            preconditioner=inverse(v),
+            tolerance=_FORCING,
+            max_steps=jnp.where(wanted, 10 * v.size, 0),
         )
         excess = above(direction, gradient @ direction, value)
         return _State(v, value, gradient, direction, excess, jnp.ones_like(value), steps)
@@ -205,11 +209,11 @@ def _iterate(function, inverse, above, x, target, max_steps):
         ).all()
         return lax.cond(
             taken,
-            lambda: at(v, value, gradient, state.steps + 1),
+            lambda: at(v, value, gradient, state.steps + 1, taken & unfinished(state)),
             lambda: state._replace(length=state.length / 2, steps=state.steps + 1),
         )
 
     def unfinished(state):  # false for NaN
         return (state.excess > target) & (state.steps < max_steps) & (state.length > rounding)
 
-    return lax.while_loop(unfinished, step, at(x, *value_and_gradient(x), jnp.asarray(0)))
+    return lax.while_loop(unfinished, step, at(x, *value_and_gradient(x), jnp.asarray(0), True))
