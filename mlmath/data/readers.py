@@ -1,10 +1,10 @@
 """Read a table from a CSV, Parquet or .npz file; what is wrong with the file is one sentence.
 
-A table is a polars frame with a gap as null. In a CSV an empty field, NA, N/A, null and NaN in any
-spelling are gaps; a column whose every entry is a number is a column of numbers, any other is text as it
-stands (001 is text). Fields are separated by commas, semicolons or tabs, whichever the header
-has. In an .npz each one-dimensional array is a column and each two-dimensional array A is the
-columns A0, A1, …; nothing is unpickled.
+A table is a polars frame with a gap as null. In a CSV an empty field, NA, N/A, null and NaN in
+any spelling are gaps; a column whose every entry is a number is a column of numbers, any other
+is text as it stands (001 is text). Fields are separated by commas, semicolons or tabs, whichever
+the header has. In an .npz each one-dimensional array is a column and each two-dimensional array A
+is the columns A0, A1, …; nothing is unpickled.
 
 >>> from mlmath.data import readers
 >>> table = readers.parse_csv(b"height,name\\n1.5,Ann\\n,Bob\\n")
