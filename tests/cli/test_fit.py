@@ -201,7 +201,7 @@ _BAD = {
     "occupied": ("a,y\n1,2\n2,3\n3,5\n", ["t.csv", "--out", "t.csv"], "is not empty; choose"),
     "infinite option": ("a,y\n1,2\n2,3\n", ["t.csv", "--l2", "nan"], "--l2 must be a finite"),
     "negative option": ("a,y\n1,2\n2,3\n", ["t.csv", "--l2", "-1"], "--l2 must be a finite number"),
-    "negative seed": ("a,y\n1,2\n2,3\n3,5\n", ["t.csv", "--seed", "-1"], "--seed must be 0 or more"),
+    "negative seed": ("a,y\n1,2\n2,3\n3,5\n", ["t.csv", "--seed", "-1"], "--seed must be 0 or"),
     "not finite without the held-out rows": (
         "a,b,y\n" + "".join(f"{k**2 % 7},{k == 4},{k % 3}\n" for k in range(20)).replace(
             "True", "1").replace("False", "0"),

@@ -193,7 +193,7 @@ _DAMAGE = {
     "filling": (lambda r: r["columns"][0].update(filling=float("nan")), "'columns' is not what"),
     "texts": (lambda r: r["columns"][1].update(categories=["x"] * 3), "'columns' is not what"),
     "classes": (lambda r: r.update(model="softmax_regression"), "'labels' is not what"),
-    "twice": (lambda r: r.update(labels=[1, 1], label_type="Int64"), "'labels' is not what"),
+    "equal labels": (lambda r: r.update(labels=[1, 1], label_type="Int64"), "'labels' is not what"),
     "steering": (lambda r: r.update(model="\x1b[31mridg"), "there is no model '[31mridg'"),
     "shapes": (
         lambda r: r["columns"][1].update(categories=["p"]),
