@@ -87,7 +87,7 @@ def test_help_lists_and_refusals_come_within_a_second_and_without_jax(words):
 @pytest.mark.parametrize(
     ("name", "kind", "value"),
     [
-        ("epochs", int, 0), ("epochs", int, 1.5), ("max_steps", int, -3), ("max_steps", int, 10**30),
+        ("epochs", int, 0), ("epochs", int, 1.5), ("max_steps", int, -3), ("epochs", int, 10**30),
         ("l2", float, -1.0), ("tolerance", float, float("inf")), ("learning_rate", float, 0.0),
     ],
 )  # fmt: skip
