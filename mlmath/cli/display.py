@@ -3,7 +3,18 @@
 import sys
 from collections.abc import Mapping, Sequence
 
-__all__ = ["facts", "table"]
+__all__ = ["facts", "printable", "table"]
+
+_CONTROLS = {k: None for k in [*range(32), *range(127, 160)] if chr(k) not in "\t\n\r"}
+
+
+def printable(text: str) -> str:
+    """Return the text without the characters that steer a terminal.
+
+    >>> printable("a\\x1b[31mb")
+    'a[31mb'
+    """
+    return text.translate(_CONTROLS)
 
 
 def facts(title: str, pairs: Mapping[str, str]) -> None:
@@ -27,7 +38,7 @@ def _plain(rows):
     widths = [max(len(row[j]) for row in rows) for j in range(len(rows[0]))]
     for row in rows:
         cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        sys.stdout.write("  ".join(cells).rstrip() + "\n")
+        sys.stdout.write(printable("  ".join(cells)).rstrip() + "\n")
     sys.stdout.flush()  # a reader that has gone is noticed here, not at the end of Python
 
 
@@ -39,7 +50,9 @@ def _rich(rows, title=None, header=()):
     console = Console(highlight=False)
     grid = Table(*header, show_header=bool(header), box=None, pad_edge=False)
     for row in rows:
-        grid.add_row(*(Text(cell, style="" if k else "bold") for k, cell in enumerate(row)))
+        grid.add_row(
+            *(Text(printable(cell), style="" if k else "bold") for k, cell in enumerate(row))
+        )
     if title is not None:
-        console.print(title, style="bold")
+        console.print(Text(printable(title), style="bold"))
     console.print(grid)

@@ -10,7 +10,7 @@ from mlmath.data import columns as tables
 from mlmath.data.errors import InputError, unknown
 from mlmath.data.readers import Source
 
-__all__ = ["Examples", "gather"]
+__all__ = ["Examples", "gather", "probability_names"]
 
 _TARGETS = ("target", "y")  # names that say so themselves
 
@@ -39,6 +39,7 @@ def gather(source: Source, task: str, options: Any) -> Examples:
     for name in [*options.ignore, *([options.weight] if options.weight else [])]:
         if name not in table.columns:
             raise unknown("column", name, table.columns)
+    _refuse_twice(target, options)
     weight = _weight(table, options.weight)
     features = table.drop({target, *ignored, options.weight} & set(table.columns))
     if not features.width:
@@ -65,10 +66,16 @@ def gather(source: Source, task: str, options: Any) -> Examples:
     weight = weight[counted]
     if options.missing == "mean":
         described = tables.fill(described, features, weight=weight)
+    tables.refuse_same_names(described)
     _refuse_wide(described, len(y), options.wide)
     left_out = table.height - len(y)
     kind = str(observed.dtype)
     return Examples(features, described, y, weight, target, labels, kind, left_out)
+
+
+def probability_names(labels: Sequence[Any]) -> list[str]:
+    """Names of the columns of probabilities that ``mlmath predict`` writes."""
+    return [f"probability of {label}" for label in labels]
 
 
 def _target(source, name):
@@ -85,6 +92,14 @@ def _target(source, name):
     if name not in columns:
         raise unknown("column", name, columns)
     return name
+
+
+def _refuse_twice(target, options):
+    """The target is neither left out nor a weight."""
+    if target in options.ignore:
+        raise InputError(f"column '{target}' is the target, so --ignore cannot leave it out.")
+    if target == options.weight:
+        raise InputError(f"column '{target}' is the target, so it cannot be the --weight too.")
 
 
 def _weight(table, name):
@@ -106,8 +121,14 @@ def _weight(table, name):
 
 def _plain(observed):
     """The target as numbers, truth values or text, which JSON can hold."""
+    name = observed.name
     if observed.dtype.is_integer():
-        return observed.cast(pl.Int64)
+        whole = observed.cast(pl.Int64, strict=False)
+        if whole.null_count() > observed.null_count():
+            raise InputError(f"the target '{name}' holds numbers of 2^63 or more; scale them down.")
+        return whole
+    if not tables.is_plain(observed):
+        raise InputError(f"the target '{name}' holds {observed.dtype}, neither numbers nor text.")
     if observed.dtype.is_numeric():
         return observed.cast(pl.Float64)
     return observed if observed.dtype == pl.Boolean else observed.cast(pl.String)
@@ -142,6 +163,10 @@ def _labels(observed, task):
             "and this model tells two apart; take softmax_regression."
         )
     labels = distinct.to_list()
+    if name in probability_names(labels):
+        raise InputError(
+            f"the target '{name}' bears the name of a probability that predict writes; rename it."
+        )
     codes = observed.cast(pl.String).replace_strict(
         distinct.cast(pl.String),
         pl.Series(range(len(labels)), dtype=pl.Float64),

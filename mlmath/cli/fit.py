@@ -87,9 +87,10 @@ def run(words: Sequence[str]) -> int:
         rest,
     )
     values = {f.name: getattr(options, f.name) for f in hyperparameters}
-    _refuse_odd(values)
-    if options.dtype not in runtime.DTYPES:
-        raise Refusal(f"--dtype must be one of {', '.join(runtime.DTYPES)}, got '{options.dtype}'.")
+    for flag in hyperparameters:
+        value = values[flag.name]
+        if value is not None and (needed := methods.range_of(flag, value)):
+            raise Refusal(f"--{_dashed(flag.name)} must be {needed}, got {value:.12g}.")
 
     from mlmath.data.errors import InputError
 
@@ -104,10 +105,8 @@ def _option(flag):
     return flags.Option(flag.name, kind, flag.help, flag.default, flag.kind.__name__.upper())
 
 
-def _refuse_odd(values):
-    for name, value in values.items():
-        if value is not None and not abs(value) < float("inf"):
-            raise Refusal(f"--{name.replace('_', '-')} must be a finite number, got {value}.")
+def _dashed(name):
+    return name.replace("_", "-")
 
 
 def _fit(name, method, options, values, command):
@@ -194,7 +193,8 @@ def outcome(
     described = gathered.columns
     if options.missing == "mean":  # what fills a gap is learnt, so it may not see the held-out rows
         described = tables.fill(described, gathered.features, weight=kept)
-    params, _ = fit(tables.encode(described, gathered.features).matrix, kept)
+    params, certificate = fit(tables.encode(described, gathered.features).matrix, kept)
+    _refuse_infinite(method, [params, certificate])
     if rows.any():
         encoded = tables.encode(described, gathered.features.filter(rows)).matrix
         predicted = _probabilities(
@@ -204,8 +204,9 @@ def outcome(
         score = _score(held, weight[rows], y, kept)
         if method.task == "two sides":  # an answer without a probability has no log loss
             score = {k: v for k, v in score.items() if "log_loss" not in k}
+        _refuse_infinite(method, score)
     params, certificate = fit(X, weight)
-    _refuse_infinite(params, certificate)
+    _refuse_infinite(method, [params, certificate])
     return Outcome(params, certificate, score, held, seconds)
 
 
@@ -238,17 +239,17 @@ def _score(held, weight, y, kept):
     return scores.of_classes(held.predicted, held.observed, weight, frequencies)
 
 
-def _refuse_infinite(params, certificate):
+def _refuse_infinite(method, found):
     import jax
     import numpy as np
 
-    if not all(
-        np.isfinite(leaf).all() for leaf in [*jax.tree.leaves(params), *certificate.values()]
-    ):
-        raise Refusal(
-            "the fit has no finite solution: some columns are combinations of others, so "
-            "raise --l2 or leave columns out with --ignore."
-        )
+    if all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(found)):
+        return
+    names = [flag.name for flag in methods.flags(method)]
+    remedies = ["raise --l2"] if "l2" in names else []
+    remedies += ["lower --learning-rate"] if "learning_rate" in names else []
+    remedies += ["leave out with --ignore columns that are combinations of others, or very large"]
+    raise Refusal(f"the fit has no finite solution; {', or '.join(remedies)}.")
 
 
 def _version():

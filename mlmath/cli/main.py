@@ -8,6 +8,7 @@ import os
 import sys
 from importlib import import_module
 
+from mlmath.cli import display
 from mlmath.cli.refusal import Refusal
 
 __all__ = ["COMMANDS", "main"]
@@ -37,7 +38,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         return _dispatch(words)
     except Refusal as refusal:
-        print(f"mlmath: {refusal}", file=sys.stderr)
+        print("mlmath:", *display.printable(str(refusal)).split(), file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("mlmath: interrupted", file=sys.stderr)

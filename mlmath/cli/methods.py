@@ -7,6 +7,7 @@ the defaults of the signature and the lines of the docstring. No flag is written
 
 import ast
 import re
+import sys
 from collections.abc import Iterator
 from functools import cache
 from importlib import import_module
@@ -19,7 +20,7 @@ from mlmath.cli.refusal import Refusal
 
 __all__ = [
     "METHODS", "TASKS", "Flag", "Function", "Method", "arguments", "find", "flags", "formula",
-    "load", "title",
+    "load", "range_of", "title",
 ]  # fmt: skip
 
 
@@ -61,6 +62,9 @@ def _linear(task, module, affine="predict"):
 
 
 _CLASSES = "classes"  # the parameter that the labels of the data decide
+
+_POSITIVE = ("epochs", "learning_rate")  # other hyperparameters may be 0
+_LARGEST = 2**31 - 1  # a count that jax holds in either precision
 
 TASKS = {
     "number": "a number",
@@ -112,6 +116,22 @@ def formula(method: Method) -> str:
 def flags(method: Method) -> list[Flag]:
     """Numeric keyword-only parameters of ``init`` and ``fit``, in their order."""
     return [flag for flag in _parameters(method) if flag.name != _CLASSES]
+
+
+def range_of(flag: Flag, value: Any) -> str | None:
+    """Return what the values of the flag must be, where ``value`` is none of them.
+
+    >>> range_of(Flag("epochs", int, 100, ""), 0)
+    'a whole number from 1 to 2147483647'
+    """
+    if flag.kind is int:
+        least = 1 if flag.name in _POSITIVE else 0
+        right = type(value) is int and least <= value <= _LARGEST
+        return None if right else f"a whole number from {least} to {_LARGEST}"
+    right = type(value) in (int, float) and 0 <= value <= sys.float_info.max
+    if flag.name in _POSITIVE:
+        return None if right and value > 0 else "a finite number above 0"
+    return None if right else "a finite number from 0 up"
 
 
 def arguments(method: Method, values: dict[str, Any], labels: list[Any]) -> dict[str, Any]:

@@ -24,6 +24,8 @@ _OPTIONS = [
     flags.Option("json", bool, "print the report as JSON", False),
 ]  # fmt: skip
 
+_MISSING = ("error", "drop", "mean")
+_CLASSES = {"number": (0, 0), "two classes": (2, 2), "two sides": (2, 2), "classes": (2, 1 << 16)}
 _LABELS = {"Int64": int, "Float64": float, "String": str, "Boolean": bool}
 
 
@@ -60,7 +62,9 @@ def _predict(options, record, method):
     from mlmath.data import columns as tables
     from mlmath.data import readers
 
-    described, labels = _columns(options.run, record), _labels(options.run, record)
+    described, labels = _columns(options.run, record), _labels(options.run, record, method)
+    if record["missing"] not in _MISSING:
+        raise _damaged(options.run, "missing")
     source = readers.read(options.data)
     table = _features(source.table, described)
     empty = np.zeros(table.height, bool)
@@ -70,6 +74,7 @@ def _predict(options, record, method):
         empty = tables.gaps(table)
     encoded = tables.encode(described, table)
     predicted = _values(options.run, record, method, described, encoded.matrix)
+    _refuse_infinite(predicted, empty)
     columns = _output(predicted, record, labels, empty)
     if method.task == "two sides":
         columns = columns.select(record["target"])
@@ -107,11 +112,12 @@ def _values(folder, record, method, described, matrix):
     runtime.prepare(dtype)
     from mlmath.cli import pipeline
 
-    known = {flag.name: flag.kind for flag in methods.flags(method)}
+    known = {flag.name: flag for flag in methods.flags(method)}
     values = {k: v for k, v in record["hyperparameters"].items() if v is not None}
     for name, value in values.items():
-        if name not in known or type(value) not in (int, float):
+        if name not in known or methods.range_of(known[name], value):
             raise _damaged(folder, "hyperparameters")
+        values[name] = known[name].kind(value)
     values = methods.arguments(method, values, record["labels"])
     composed = pipeline.model(method, described, record["raw"])
     if not 0 < record["rows"] < 2**31:
@@ -120,10 +126,24 @@ def _values(folder, record, method, described, matrix):
     return pipeline.predict(composed, runs.read_params(folder, expected), matrix, dtype)
 
 
+def _refuse_infinite(predicted, empty):
+    import numpy as np
+
+    infinite = ~np.isfinite(predicted.reshape(len(predicted), -1)).all(axis=1) & ~empty
+    if infinite.any():
+        more = f" and of {infinite.sum() - 1} more" if infinite.sum() > 1 else ""
+        raise Refusal(
+            f"the prediction of row {infinite.argmax() + 1}{more} is not finite: a number in it "
+            "is too large for this model; correct it."
+        )
+
+
 def _output(predicted, record, labels, empty):
     """The target as it stood in the file and a probability per class."""
     import numpy as np
     import polars as pl
+
+    from mlmath.cli import examples
 
     hidden = pl.Series(~empty)
     if not labels:
@@ -132,14 +152,15 @@ def _output(predicted, record, labels, empty):
         p = np.stack([1 - predicted, predicted], axis=1) if predicted.ndim == 1 else predicted
         kind = getattr(pl, record["label_type"])
         chosen = pl.Series(record["target"], labels, dtype=kind).gather(p.argmax(axis=1))
-        shares = [pl.Series(f"probability of {label}", p[:, k]) for k, label in enumerate(labels)]
+        names = examples.probability_names(labels)
+        shares = [pl.Series(name, p[:, k]) for k, name in enumerate(names)]
         columns = [chosen, *shares]
     return pl.DataFrame(columns).select(pl.when(hidden).then(pl.all()))
 
 
 def _write(table, out):
     if out is None:
-        sys.stdout.write(table.write_csv())
+        sys.stdout.write(display.printable(table.write_csv()))
         sys.stdout.flush()
         return
     buffer = io.BytesIO()
@@ -158,8 +179,8 @@ def _columns(folder, record):
         texts = entry["categories"]
         right = [
             isinstance(entry["name"], str),
-            texts is None or (isinstance(texts, list) and all(type(t) is str for t in texts)),
-            type(entry["filling"]) in (int, float),
+            texts is None or _are_texts(texts),
+            type(entry["filling"]) in (int, float) and abs(entry["filling"]) <= sys.float_info.max,
             type(entry["filled"]) is bool,
         ]
         if not all(right):
@@ -171,10 +192,24 @@ def _columns(folder, record):
     return tuple(described)
 
 
-def _labels(folder, record):
+def _are_texts(entries):
+    """A list of different texts, at least one."""
+    texts = isinstance(entries, list) and all(type(entry) is str for entry in entries)
+    return texts and len(set(entries)) == len(entries) > 0
+
+
+def _labels(folder, record, method):
+    from mlmath.cli.examples import probability_names
+
     kind, labels = _LABELS.get(record["label_type"]), record["labels"]
-    fits = all(type(label) is kind for label in labels) and len(labels) != 1
-    if not fits or (kind is int and any(abs(label) >= 2**63 for label in labels)):
+    least, most = _CLASSES[method.task]
+    fits = all(type(label) is kind for label in labels) and least <= len(labels) <= most
+    names = [record["target"], *probability_names(labels)]
+    if (
+        not fits
+        or len(set(names)) < len(names)
+        or (kind is int and any(abs(label) >= 2**63 for label in labels))
+    ):
         raise _damaged(folder, "labels")
     if not labels and kind not in (int, float):
         raise _damaged(folder, "label_type")

@@ -69,8 +69,15 @@ def unused(folder: Path) -> Path:
 
 
 def write_record(folder: Path, record: Mapping[str, Any]) -> None:
-    """Write ``run.json``."""
-    text = json.dumps(record, indent=2, ensure_ascii=False, allow_nan=False)
+    """Write ``run.json``.
+
+    Raises:
+        Refusal: if a number in it is not finite, which no fit should have come to.
+    """
+    try:
+        text = json.dumps(record, indent=2, ensure_ascii=False, allow_nan=False)
+    except ValueError:
+        raise Refusal("the fit came to numbers that are not finite; scale the columns.") from None
     _write(folder / _RECORD, text.encode())
 
 

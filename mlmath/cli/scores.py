@@ -13,13 +13,21 @@ the rows that were fitted.
 
 import numpy as np
 
+from mlmath.cli.refusal import Refusal
+
 __all__ = ["held_out", "of_classes", "of_numbers", "sentence"]
 
 _SHARE = 5  # one row in five is held out
 
 
 def held_out(y: np.ndarray, labels: int, seed: int) -> np.ndarray:
-    """Rows to hold out: one in five, of each class alike; none of fewer than ten."""
+    """Rows to hold out: one in five, of each class alike; none of fewer than ten.
+
+    Raises:
+        Refusal: if the seed is negative.
+    """
+    if seed < 0:
+        raise Refusal(f"--seed must be 0 or more, got {seed}.")
     held = np.zeros(len(y), bool)
     if len(y) < 10:
         return held

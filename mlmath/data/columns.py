@@ -26,8 +26,8 @@ import polars as pl
 from mlmath.data.errors import InputError, unknown
 
 __all__ = [
-    "Column", "Encoded", "describe", "encode", "fill", "gaps", "names", "numbers",
-    "refuse_constant", "refuse_gaps", "sizes",
+    "Column", "Encoded", "describe", "encode", "fill", "gaps", "is_plain", "names", "numbers",
+    "refuse_constant", "refuse_gaps", "refuse_same_names", "sizes",
 ]  # fmt: skip
 
 _IDENTIFIER = 20  # a column of more texts than this, and half as many as rows, names the rows
@@ -122,6 +122,17 @@ def names(described: Sequence[Column]) -> list[str]:
     return listed
 
 
+def refuse_same_names(described: Sequence[Column]) -> None:
+    """Raise InputError where two columns of the matrix would bear one name."""
+    listed = names(described)
+    for position, name in enumerate(listed):
+        if name in listed[:position]:
+            raise InputError(
+                f"two columns of the model would be named '{name}', one of them made of a text "
+                "or a gap; rename one in the file."
+            )
+
+
 def gaps(table: pl.DataFrame) -> np.ndarray:
     """Rows with a gap in some column, (n,) of truth values."""
     masks = [column.is_null().to_numpy() for column in table]
@@ -154,24 +165,32 @@ def numbers(column: pl.Series) -> np.ndarray:
     """Column of numbers as float64, a gap as 0.
 
     Raises:
-        InputError: if it holds text or an infinity; the message names the row.
+        InputError: if it holds text, an infinity or NaN; the message names the row.
     """
     if column.null_count() == len(column):
         return np.zeros(len(column))
     if not _is_numeric(column):
+        if not is_plain(column):
+            raise InputError(f"column '{column.name}' holds {column.dtype}, not numbers.")
         texts = column.cast(pl.String)
         parsed = texts.cast(pl.Float64, strict=False)
         wrong = texts.is_not_null() & parsed.is_null()
         if wrong.any():
-            _refuse_text(column, texts, wrong)
+            _refuse_text(column, texts, wrong, "correct it")
         column = parsed.alias(column.name)
-    entries = column.cast(pl.Float64).fill_null(0).fill_nan(0).to_numpy()
+    entries = column.cast(pl.Float64).fill_null(0).to_numpy()
     if not np.isfinite(entries).all():
         row = int(np.argmax(~np.isfinite(entries)))
         raise InputError(
             f"column '{column.name}' is {entries[row]} in row {row + 1}; numbers must be finite."
         )
     return entries
+
+
+def is_plain(column: pl.Series) -> bool:
+    """Whether each entry is one thing that has a text."""
+    kind = column.dtype
+    return not (kind.is_nested() or kind in (pl.Binary, pl.Object, pl.Null))
 
 
 def _described(column):
@@ -189,7 +208,8 @@ def _described(column):
     parsed = texts.cast(pl.Float64, strict=False).is_not_null()
     present = texts.is_not_null()
     if not parsed.all() and 2 * parsed.sum() >= present.sum() > 0:
-        _refuse_text(column, texts, present & ~parsed)
+        remedy = f"correct it, or leave the column out with --ignore '{column.name}'"
+        _refuse_text(column, texts, present & ~parsed, remedy)
     categories = tuple(texts.drop_nulls().unique().sort())
     if len(categories) > max(_IDENTIFIER, present.sum() / 2):
         raise InputError(
@@ -199,11 +219,11 @@ def _described(column):
     return Column(column.name, categories)
 
 
-def _refuse_text(column, texts, wrong):
+def _refuse_text(column, texts, wrong, remedy):
     row = int(wrong.arg_max())
     raise InputError(
         f"column '{column.name}' holds the text '{texts[row]}' in row {row + 1}, where "
-        f"numbers belong; correct it, or leave the column out with --ignore '{column.name}'."
+        f"numbers belong; {remedy}."
     )
 
 

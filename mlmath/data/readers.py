@@ -1,10 +1,10 @@
 """Read a table from a CSV, Parquet or .npz file; what is wrong with the file is one sentence.
 
-A table is a polars frame with a gap as null. In a CSV an empty field, NA, N/A, NaN and null are
-gaps; a column whose every entry is a number is a column of numbers, any other is text as it
-stands (001 is text). Fields are separated by commas, semicolons or tabs, whichever the header
-has. In an .npz each one-dimensional array is a column and each two-dimensional array A is the
-columns A0, A1, …; nothing is unpickled.
+A table is a polars frame with a gap as null. In a CSV an empty field, NA, N/A, null and NaN in
+any spelling are gaps; a column whose every entry is a number is a column of numbers, any other
+is text as it stands (001 is text). Fields are separated by commas, semicolons or tabs, whichever
+the header has. In an .npz each one-dimensional array is a column and each two-dimensional array A
+is the columns A0, A1, …; nothing is unpickled.
 
 >>> from mlmath.data import readers
 >>> table = readers.parse_csv(b"height,name\\n1.5,Ann\\n,Bob\\n")
@@ -12,12 +12,14 @@ columns A0, A1, …; nothing is unpickled.
 ([1.5, None], ['Ann', 'Bob'])
 """
 
+import contextlib
 import csv
 import gzip
 import hashlib
 import io
 import re
 import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -30,6 +32,7 @@ from mlmath.data.errors import InputError, unknown
 __all__ = ["Source", "parse_csv", "parse_npz", "parse_parquet", "read"]
 
 _GAPS = ["", "NA", "N/A", "NaN", "nan", "null", "NULL"]
+_NAN = r"^[+-]?[nN][aA][nN]$"  # every spelling that reads as a number which is none
 
 
 class Source:
@@ -76,16 +79,17 @@ def parse_csv(contents: bytes) -> pl.DataFrame:
     try:
         contents = gzip.decompress(contents) if contents[:2] == b"\x1f\x8b" else contents
         text = contents.decode("utf-8-sig")
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise InputError(f"the gzip file is damaged ({error}).") from None
     except UnicodeDecodeError as error:
         raise InputError(f"byte {error.start} is not UTF-8 text; is this a CSV file?") from None
     if "\0" in text:
         raise InputError("it holds binary data; is this a CSV file?")
+    if "\n" not in text:
+        text = text.replace("\r", "\n")
     first = text.split("\n", 1)[0]
     separator = max(",;\t", key=re.sub('"[^"]*"', "", first).count)
-    names = [name.strip() for name in next(csv.reader([first], delimiter=separator), [])]
-    _check_names(names)
+    names = _header(first, separator)
     try:
         table = pl.read_csv(
             io.BytesIO(text.encode()), separator=separator, infer_schema=False, null_values=_GAPS
@@ -140,6 +144,16 @@ def _source(table, name, contents, entry):
     return Source(table, name, hashlib.sha256(contents).hexdigest(), entry)
 
 
+def _header(line, separator):
+    """Names of the columns."""
+    try:
+        names = [name.strip() for name in next(csv.reader([line], delimiter=separator), [])]
+    except csv.Error as error:
+        raise InputError(f"its first line cannot be read ({_brief(error)}).") from None
+    _check_names(names)
+    return names
+
+
 def _check_names(names):
     if not any(names):
         raise InputError("its first line is empty; it must name the columns.")
@@ -156,9 +170,10 @@ def _check_names(names):
 
 
 def _malformed(text, separator, width, error):
-    for number, fields in enumerate(csv.reader(io.StringIO(text), delimiter=separator)):
-        if len(fields) > width:
-            return f"row {number} has {len(fields)} fields, but the header names {width} columns."
+    with contextlib.suppress(csv.Error):  # then what polars says must do
+        for number, fields in enumerate(csv.reader(io.StringIO(text), delimiter=separator)):
+            if (has := len(fields)) > width:
+                return f"row {number} has {has} fields, but the header names {width} columns."
     return f"it is not a well-formed CSV ({_brief(error)})."
 
 
@@ -173,7 +188,7 @@ def _is_number(text):
 def _typed(column):
     """Numbers where every entry is one, text as it stands elsewhere."""
     stripped = column.str.strip_chars()
-    stripped = stripped.set(stripped.is_in(_GAPS), None)
+    stripped = stripped.set(stripped.is_in(_GAPS) | stripped.str.contains(_NAN), None)
     padded = stripped.str.contains(r"^[+-]?0\d").any()
     for dtype in (pl.Int64, pl.Float64):
         numbers = stripped.cast(dtype, strict=False)

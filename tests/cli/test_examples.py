@@ -6,7 +6,7 @@ import pytest
 
 from mlmath.cli import examples
 from mlmath.data.errors import InputError
-from mlmath.data.readers import Source
+from mlmath.data.readers import Source, parse_csv
 
 _TABLE = pl.DataFrame(
     {
@@ -107,3 +107,46 @@ def test_numbers_that_are_no_classes_are_refused():
     table = pl.DataFrame({"a": np.arange(60.0), "y": np.arange(60.0) ** 2})
     with pytest.raises(InputError, match="60 different numbers, not classes; take ridge"):
         _gather("classes", table, target="y")
+
+
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        (pl.Series([2**64 - 1, 1, 2, 3, 4, 5], dtype=pl.UInt64), "numbers of 2^63 or more"),
+        ([[1], [2]] * 3, "holds List(Int64), neither numbers nor text"),
+        ([b"a", b"\xff"] * 3, "holds Binary, neither numbers nor text"),
+    ],
+)
+def test_a_target_that_no_model_predicts_is_refused(values, sentence):
+    table = _TABLE.select("a", y=pl.Series(values))
+    for task in ("number", "two classes"):
+        with pytest.raises(InputError) as refused:
+            _gather(task, table, target="y")
+        assert sentence in str(refused.value)
+
+
+def test_a_target_named_like_its_own_probability_is_refused():
+    table = _TABLE.select("a", pl.col("label").alias("probability of no"))
+    with pytest.raises(InputError, match="bears the name of a probability"):
+        _gather(table=table, target="probability of no")
+
+
+def test_the_target_is_neither_left_out_nor_a_weight():
+    with pytest.raises(InputError, match="'y' is the target, so --ignore cannot leave it out"):
+        _gather("number", target="y", ignore=("y",))
+    with pytest.raises(InputError, match="'y' is the target, so it cannot be the --weight too"):
+        _gather("number", target="y", weight="y")
+
+
+def test_columns_that_would_share_a_name_are_refused():
+    table = _TABLE.select("a", "label", pl.col("s").alias("kind = x"), "kind")
+    with pytest.raises(InputError, match="would be named 'kind = x'"):
+        _gather(table=table, wide=True)
+
+
+@pytest.mark.parametrize("column", ["y", "s"])
+def test_nan_in_a_target_or_a_weight_is_a_gap(column):
+    rows = "".join(f"{k},{'NAN' if k == 3 else k % 4},{k % 3 + 1}\n" for k in range(1, 9))
+    table = parse_csv(f"a,{column},{'s' if column == 'y' else 'y'}\n{rows}".encode())
+    with pytest.raises(InputError, match=f"'{column}' is missing in row 3"):
+        _gather("number", table, target="y", weight="s", missing="error")

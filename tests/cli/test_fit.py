@@ -200,6 +200,14 @@ _BAD = {
     "out": ("a,y\n1,2\n2,3\n3,5\n", ["t.csv", "--out", "t.csv/run"], "cannot write to 't.csv/run'"),
     "occupied": ("a,y\n1,2\n2,3\n3,5\n", ["t.csv", "--out", "t.csv"], "is not empty; choose"),
     "infinite option": ("a,y\n1,2\n2,3\n", ["t.csv", "--l2", "nan"], "--l2 must be a finite"),
+    "negative option": ("a,y\n1,2\n2,3\n", ["t.csv", "--l2", "-1"], "--l2 must be a finite number"),
+    "negative seed": ("a,y\n1,2\n2,3\n3,5\n", ["t.csv", "--seed", "-1"], "--seed must be 0 or"),
+    "not finite without the held-out rows": (
+        "a,b,y\n" + "".join(f"{k**2 % 7},{k == 4},{k % 3}\n" for k in range(20)).replace(
+            "True", "1").replace("False", "0"),
+        ["t.csv", "--l2", "0", "--seed", "6"],
+        "the fit has no finite solution; raise --l2",
+    ),
     "dtype": ("a,y\n1,2\n2,3\n", ["t.csv", "--dtype", "int8"], "--dtype must be one of auto"),
     "collinear": (
         "a,b,y\n" + "".join(f"{k},{2 * k},{k % 3}\n" for k in range(20)),

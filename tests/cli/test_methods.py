@@ -82,3 +82,15 @@ def test_help_lists_and_refusals_come_within_a_second_and_without_jax(words):
         seconds.append(time.perf_counter() - start)
         assert shown.splitlines()[-1] in ("False 0", "False 2")
     assert min(seconds) < 1
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "value"),
+    [
+        ("epochs", int, 0), ("epochs", int, 1.5), ("max_steps", int, -3), ("epochs", int, 10**30),
+        ("l2", float, -1.0), ("tolerance", float, float("inf")), ("learning_rate", float, 0.0),
+    ],
+)  # fmt: skip
+def test_a_value_out_of_range_is_told_its_range(name, kind, value):
+    assert methods.range_of(methods.Flag(name, kind, None, ""), value) is not None
+    assert methods.range_of(methods.Flag(name, kind, None, ""), kind(3)) is None

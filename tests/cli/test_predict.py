@@ -141,6 +141,7 @@ _BAD = {
     "text": ("a,kind\n1,p\nx,q\n", "column 'a' holds the text 'x' in row 2, where numbers belong"),
     "numbers": ("a,kind\n1,2\n", "column 'kind' holds numbers, where it held text in the fit"),
     "gap": ("a,kind\n1,p\n,q\n", "column 'a' is missing in row 2; fit again with --missing mean"),
+    "too large": ("a,kind\n1,p\n1.7e308,p\n", "the prediction of row 2 is not finite"),
     "inf": ("a,kind\ninf,p\n", "column 'a' is inf in row 1"),
     "empty": ("", "n.csv is empty."),
 }
@@ -186,6 +187,14 @@ _DAMAGE = {
     "options": (lambda r: r["hyperparameters"].update(run="x"), "'hyperparameters' is not what"),
     "rows": (lambda r: r.update(rows=-1), "'rows' is not what a run holds"),
     "more rows": (lambda r: r.update(rows=10**30), "'rows' is not what a run holds"),
+    "huge penalty": (lambda r: r["hyperparameters"].update(l2=10**400), "'hyperparameters' is not"),
+    "infinite penalty": (lambda r: r["hyperparameters"].update(l2=1e999), "'hyperparameters' is"),
+    "missing": (lambda r: r.update(missing="bogus"), "'missing' is not what a run holds"),
+    "filling": (lambda r: r["columns"][0].update(filling=float("nan")), "'columns' is not what"),
+    "texts": (lambda r: r["columns"][1].update(categories=["x"] * 3), "'columns' is not what"),
+    "classes": (lambda r: r.update(model="softmax_regression"), "'labels' is not what"),
+    "equal labels": (lambda r: r.update(labels=[1, 1], label_type="Int64"), "'labels' is not what"),
+    "steering": (lambda r: r.update(model="\x1b[31mridg"), "there is no model '[31mridg'"),
     "shapes": (
         lambda r: r["columns"][1].update(categories=["p"]),
         "does not fit run.json: 'model.transformation.center' is float64[3], not float64[2]",

@@ -78,6 +78,32 @@ def test_text_where_the_fit_had_numbers_is_refused_by_row():
         columns.encode(described, pl.DataFrame({"C": [1.0]}))
 
 
+@pytest.mark.parametrize("values", [[1.0, float("nan")], ["1", "NAN"]])
+def test_nan_is_no_number(values):
+    with pytest.raises(InputError, match="column 'c' is nan in row 2; numbers must be finite"):
+        columns.numbers(pl.Series("c", values))
+
+
+def test_a_list_is_no_number():
+    with pytest.raises(InputError, match=r"column 'c' holds List\(Int64\), not numbers\."):
+        columns.numbers(pl.Series("c", [[1], [2]]))
+
+
+def test_the_remedy_for_text_is_that_of_the_command():
+    described = columns.describe(pl.DataFrame({"c": [1.0, 2.0]}))
+    with pytest.raises(InputError, match=r"where numbers belong; correct it\.$"):
+        columns.encode(described, pl.DataFrame({"c": ["1", "x"]}))
+    with pytest.raises(InputError, match="or leave the column out with --ignore 'c'"):
+        columns.describe(pl.DataFrame({"c": ["1", "2", "x"]}))
+
+
+def test_two_columns_of_one_name_are_refused():
+    table = pl.DataFrame({"s": ["m", "f"], "s = m": [1.0, 2.0]})
+    with pytest.raises(InputError, match="would be named 's = m'"):
+        columns.refuse_same_names(columns.describe(table))
+    columns.refuse_same_names(columns.describe(table.rename({"s = m": "t"})))
+
+
 def test_gaps_are_refused_where_they_count(table):
     np.testing.assert_array_equal(columns.gaps(table), [False, True, True])
     with pytest.raises(InputError, match=r"column 'age' is missing in row 2; say so\."):

@@ -27,6 +27,19 @@ def test_separators_line_ends_quotes_and_marks(separator):
     assert table.to_dict(as_series=False) == {"a, b": [1], "c": ["x\ny"]}
 
 
+@pytest.mark.parametrize("gap", ["NaN", "nan", "NAN", "Nan", "-nan", "+NaN", "-NAN"])
+def test_every_spelling_of_nan_is_a_gap(gap):
+    table = readers.parse_csv(f"a,b,c\n1.5,2,x\n{gap}, {gap} ,{gap}\n2.5,3,y\n".encode())
+    assert table.schema == {"a": pl.Float64, "b": pl.Int64, "c": pl.String}
+    assert table.null_count().row(0) == (1, 1, 1)
+    assert table["a"].to_list() == [1.5, None, 2.5]
+
+
+def test_lines_may_end_in_a_carriage_return_alone():
+    table = readers.parse_csv(b"a,b\r1,x\r2,y\r")
+    assert table.to_dict(as_series=False) == {"a": [1, 2], "b": ["x", "y"]}
+
+
 def test_every_embedded_set_reads_as_it_was_written():
     for name in datasets.CATALOGUE:
         source = readers.read(name)
@@ -53,6 +66,9 @@ def test_a_matrix_in_an_npz_is_numbered_columns():
     assert readers.parse_npz(buffer.getvalue()).columns == ["X0", "X1", "y"]
 
 
+_GZIPPED = gzip.compress(b"a\n" + b"".join(b"%d\n" % k**3 for k in range(99)))
+
+
 class _Bomb:
     def __reduce__(self):
         return (pytest.fail, ("a pickle was executed",))
@@ -77,6 +93,10 @@ def _npz(**arrays):
         (readers.parse_csv, b"a\0b\n1\n", "binary"),
         (readers.parse_csv, b"\x1f\x8b" + b"x" * 20, "gzip file is damaged"),
         (readers.parse_csv, gzip.compress(b"a\n" + b"1\n" * 99)[:-9], "gzip file is damaged"),
+        (readers.parse_csv, _GZIPPED[:20] + b"\xff" * 9 + _GZIPPED[29:], "gzip file is damaged"),
+        (readers.parse_csv, b"a\rb,c\n1,2\n", "its first line cannot be read"),
+        (readers.parse_csv, b"a" * 140000 + b",b\n1,2\n", "its first line cannot be read"),
+        (readers.parse_csv, b'a,b\n1,"x' + b"x" * 140000 + b"\n", "not a well-formed CSV"),
         (readers.parse_parquet, b"PAR1" * 8, "not a readable Parquet file"),
         (readers.parse_npz, b"PK\3\4" * 8, "not an .npz file"),
         (readers.parse_npz, pickle.dumps(_Bomb()), "not an .npz file"),
@@ -84,7 +104,7 @@ def _npz(**arrays):
         (readers.parse_npz, _npz(a=np.ones(3), b=np.ones(2)), "b has 2 rows and a has 3"),
         (readers.parse_npz, _npz(a=np.ones((2, 2, 2))), "array a has 3 dimensions"),
     ],
-    ids=range(16),
+    ids=range(20),
 )
 def test_what_is_wrong_with_a_file_is_one_sentence(parse, contents, sentence):
     with pytest.raises(InputError) as refused:
