@@ -199,6 +199,7 @@ def _preconditioner(params, X, own, weight, l2):
     last = q.sum() + weight.sum() / len(p) ** 2
     M = jnp.block([[gram, cross[:, None]], [cross[None], last[None, None]]])
     scale = jax.lax.rsqrt(jnp.where(jnp.diagonal(M) > 0, jnp.diagonal(M), 1))
+    scale = jnp.where(jnp.isfinite(M).all(), scale, jnp.nan)  # ∞ would look like no way to go
     values, vectors = jnp.linalg.eigh(M * jnp.outer(scale, scale))
     least = len(M) * float(jnp.finfo(M.dtype).eps)
     root = scale[:, None] * vectors * jax.lax.rsqrt(jnp.maximum(values, least))[None]

@@ -114,9 +114,10 @@ def conjugate_gradients(
     direction = inverse(b)
     first = b @ direction
     start = _Inner(jnp.zeros_like(b), b, direction, first, jnp.asarray(0))
-    return lax.while_loop(
+    found = lax.while_loop(
         lambda s: (s.product > tolerance**2 * first) & (s.steps < most), step, start
     ).x
+    return jnp.where(jnp.isfinite(first), found, jnp.nan)
 
 
 def minimize(
