@@ -52,6 +52,7 @@ from mlmath.arrays import Real, Scalar
 from mlmath.certificate import Certificate, certify, superlinear_tolerance
 from mlmath.compiled import compiled
 from mlmath.linalg import pseudo_inverse
+from mlmath.linalg.gram import gram
 
 __all__ = ["Solution", "objective", "solve"]
 
@@ -162,12 +163,12 @@ def _solved(rows, target, sign):
     """Root, rank and refined answer."""
     if rows.shape[0] < rows.shape[1]:
         return _severe(rows, target, sign)
-    gram = rows.T @ rows
-    square = jnp.diagonal(gram)
+    products = gram(rows, jnp.ones_like(target))
+    square = jnp.diagonal(products)
     scale = lax.rsqrt(square)
-    factor = jnp.linalg.cholesky(scale[:, None] * gram * scale[None])
-    inverse = solve_triangular(factor, jnp.eye(len(scale), dtype=gram.dtype), lower=True).T
-    number = jnp.finfo(gram.dtype)
+    factor = jnp.linalg.cholesky(scale[:, None] * products * scale[None])
+    inverse = solve_triangular(factor, jnp.eye(len(scale), dtype=rows.dtype), lower=True).T
+    number = jnp.finfo(rows.dtype)
     moderate = number.eps * jnp.sum(inverse**2) <= _MODERATE  # false for NaN
     moderate &= square.min() > number.tiny / number.eps**2  # no square has lost digits
     root, rank, state = lax.cond(

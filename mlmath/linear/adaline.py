@@ -52,6 +52,7 @@ from jaxtyping import Array, Float
 from mlmath.arrays import Real, Scalar
 from mlmath.certificate import Certificate, certify, first_order_tolerance
 from mlmath.compiled import compiled
+from mlmath.linalg.gram import affine_gram
 from mlmath.statistics.weights import present
 
 __all__ = ["Fit", "Params", "fit", "loss", "objective", "predict"]
@@ -168,9 +169,8 @@ def _power(base, exponent):
 def _excess(params, X, y, weight):
     """½ gᵀH⁻¹g = L − L*, H scaled to a unit diagonal plus 4dε."""
     residual = X @ params.weights + params.bias - y
-    ones = jnp.ones_like(y)[:, None]
-    rows = jnp.concatenate([X, ones], axis=1)
-    h, g = (weight[:, None] * rows).T @ rows, (weight * residual) @ rows
+    h, weighted = affine_gram(X, weight), weight * residual
+    g = jnp.append(weighted @ X, weighted.sum())
     scale = lax.rsqrt(jnp.where(jnp.diagonal(h) > 0, jnp.diagonal(h), 1))
     jitter = 4 * len(h) * float(jnp.finfo(h.dtype).eps) * jnp.eye(len(h), dtype=h.dtype)
     factor = cho_factor(h * jnp.outer(scale, scale) + jitter)

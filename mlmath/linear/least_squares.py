@@ -176,9 +176,10 @@ def summarize(
 def _centered(X, weight):
     """X − x̄, where a column that nowhere leaves the rounding of x̄ is 0, and x̄."""
     total = weight.sum()
-    first = lax.stop_gradient(weight @ X / total)  # any shift near x̄ makes the second mean exact
+    # any shift near x̄ makes the second mean exact
+    first = lax.stop_gradient(jnp.sum(weight[:, None] * X, axis=0) / total)
     shifted = X - first[None]
-    second = weight @ shifted / total
+    second = jnp.sum(weight[:, None] * shifted, axis=0) / total
     centered = shifted - second[None]
     rounding = jnp.abs(centered) <= jnp.finfo(X.dtype).eps * jnp.abs(first)[None]
     constant = (rounding | (weight == 0)[:, None]).all(axis=0)

@@ -49,6 +49,7 @@ from jaxtyping import Array, Float
 from mlmath.arrays import Count, Label, Labels, Real, Scalar
 from mlmath.certificate import Certificate, superlinear_tolerance
 from mlmath.compiled import compiled
+from mlmath.linalg.gram import affine_gram
 from mlmath.optimize import newton
 from mlmath.statistics.weights import present
 
@@ -124,7 +125,7 @@ def fit(
     """
     X, y, weight = _present(X, y, sample_weight)
     l2 = jnp.asarray(l2, X.dtype)
-    center = jax.lax.stop_gradient(weight @ X / weight.sum())
+    center = jax.lax.stop_gradient(jnp.sum(weight[:, None] * X, axis=0) / weight.sum())
     Xc = X - center[None]
     null = Params(jnp.zeros_like(X[0]), jnp.zeros_like(y[0]))
     if start is None:
@@ -194,9 +195,8 @@ def _stride(n, d):
 
 
 def _hessian(params, X, y, weight, l2):
-    """∇²L over (w, b): one product of X with its rows scaled by sᵢpᵢ(1 − pᵢ)."""
+    """∇²L over (w, b): the Gram matrix of (x, 1) with the weights sᵢpᵢ(1 − pᵢ)."""
     z = X @ params.weights + params.bias
     curvature = weight * jax.nn.sigmoid(z) * jax.nn.sigmoid(-z)
-    cross = curvature @ X
-    gram = (curvature[:, None] * X).T @ X + l2 * jnp.eye(X.shape[1], dtype=X.dtype)
-    return jnp.block([[gram, cross[:, None]], [cross[None, :], curvature.sum()[None, None]]])
+    penalty = jnp.append(jnp.broadcast_to(l2, X.shape[1:]), 0)
+    return affine_gram(X, curvature) + jnp.diag(penalty)

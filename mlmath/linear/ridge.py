@@ -39,12 +39,14 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax import lax
 from jax.scipy.linalg import cho_factor, cho_solve
 from jaxtyping import Array, Float
 
 from mlmath.arrays import Real, Scalar
 from mlmath.certificate import Certificate, certify, superlinear_tolerance
 from mlmath.compiled import compiled
+from mlmath.linalg import gram
 from mlmath.statistics.weights import present
 
 __all__ = ["Fit", "Params", "fit", "loss", "objective", "predict"]
@@ -108,36 +110,58 @@ def fit(
     """
     X, y, weight = present(X, y, sample_weight)
     l2 = jnp.broadcast_to(jnp.asarray(l2, X.dtype), X.shape[1:])
-    total = weight.sum()
-    center, mean = weight @ X / total, weight @ y / total
-    Xc, yc = X - center[None], y - mean
     route = _primal if X.shape[1] <= X.shape[0] else _dual
-    w, bound = route(Xc, yc, weight, l2)
-    residual = yc - Xc @ w
-    gradient = l2 * w - (weight * residual) @ Xc
+    w, center, mean, null, bound = route(X, y, weight, l2)
+    squares, descent = gram.row_sum(_residual, (X, y, weight), w, center, mean)
     return Fit(
         Params(w, mean - center @ w),
         certify(
-            (weight @ residual**2 + l2 @ w**2) / 2,
-            bound(gradient) / 2,
-            weight @ yc**2 / 2,
+            (squares + l2 @ w**2) / 2,
+            bound(l2 * w - descent) / 2,
+            null / 2,
             tolerance=superlinear_tolerance(X) if tolerance is None else tolerance,
         ),
     )
 
 
 def _primal(X, y, weight, l2):
-    """Weights by eq. (3), and g ↦ gᵀH⁻¹g."""
-    gram = (weight[:, None] * X).T @ X + jnp.diag(l2)
-    factor = cho_factor(jnp.where(jnp.isfinite(gram).all(), gram, jnp.nan))  # ∞ would give w = 0
-    return cho_solve(factor, (weight * y) @ X), lambda g: g @ cho_solve(factor, g)
+    """Weights by eq. (3), x̄, ȳ, ỹᵀSỹ and g ↦ gᵀH⁻¹g.
+
+    Moments about any c near the mean, here its first rounding, give those about the mean.
+    """
+    total = jnp.sum(weight)
+    c, m = lax.stop_gradient((jnp.sum(weight[:, None] * X, axis=0) / total, weight @ y / total))
+    outer, cross, first, square, shift = gram.row_sum(_moments, (X, y, weight), c, m)
+    away, above = first / total, shift / total
+    h = outer - jnp.outer(first, away) + jnp.diag(l2)
+    factor = cho_factor(jnp.where(jnp.isfinite(h).all(), h, jnp.nan))  # ∞ would give w = 0
+    w = cho_solve(factor, cross - first * above)
+    return w, c + away, m + above, square - shift * above, lambda g: g @ cho_solve(factor, g)
+
+
+def _moments(X, y, weight, c, m):
+    """Sums of products of x − c, y − m and 1."""
+    Z, r = X - c[None], y - m
+    scaled, weighted = weight[:, None] * Z, weight * r
+    return scaled.T @ Z, weighted @ Z, weight @ Z, weighted @ r, jnp.sum(weighted)
+
+
+def _residual(X, y, weight, w, center, mean):
+    """Sum of squared residuals, and of their products with x̃."""
+    Xc = X - center[None]
+    residual = y - mean - Xc @ w
+    return weight @ residual**2, (weight * residual) @ Xc
 
 
 def _dual(X, y, weight, l2):
-    """Weights by eq. (4), and g ↦ gᵀΛ⁻¹g ≥ gᵀH⁻¹g."""
-    scaled = X / l2[None]
-    system = jnp.eye(len(y), dtype=X.dtype) + weight[:, None] * (X @ scaled.T)
-    return jnp.linalg.solve(system, weight * y) @ scaled, lambda g: g @ (g / l2)
+    """Weights by eq. (4), x̄, ȳ, ỹᵀSỹ and g ↦ gᵀΛ⁻¹g ≥ gᵀH⁻¹g."""
+    total = jnp.sum(weight)
+    center, mean = weight @ X / total, weight @ y / total
+    Xc, yc = X - center[None], y - mean
+    scaled = Xc / l2[None]
+    system = jnp.eye(len(y), dtype=X.dtype) + weight[:, None] * (Xc @ scaled.T)
+    w = jnp.linalg.solve(system, weight * yc) @ scaled
+    return w, center, mean, weight @ yc**2, lambda g: g @ (g / l2)
 
 
 def _objective(params, X, y, weight, l2):

@@ -56,6 +56,7 @@ from jaxtyping import Array, Float
 from mlmath.arrays import Count, Label, Labels, Real, Scalar
 from mlmath.certificate import Certificate, superlinear_tolerance
 from mlmath.compiled import compiled
+from mlmath.linalg.gram import affine_gram
 from mlmath.optimize import newton_cg
 from mlmath.statistics.weights import present
 
@@ -194,10 +195,8 @@ def _preconditioner(params, X, own, weight, l2):
     """V ↦ V M⁻¹ for all classes with the Gram matrix of (x, 1) under their mean curvature."""
     p = jax.nn.softmax(params.weights @ X.T + params.bias[:, None], axis=0)
     q = weight * jnp.mean(p * (1 - p), axis=0)
-    cross = q @ X
-    gram = (q[:, None] * X).T @ X + l2 * jnp.eye(X.shape[1], dtype=X.dtype)
-    last = q.sum() + weight.sum() / len(p) ** 2
-    M = jnp.block([[gram, cross[:, None]], [cross[None], last[None, None]]])
+    penalty = jnp.append(jnp.broadcast_to(l2, X.shape[1:]), weight.sum() / len(p) ** 2)
+    M = affine_gram(X, q) + jnp.diag(penalty)
     scale = jax.lax.rsqrt(jnp.where(jnp.diagonal(M) > 0, jnp.diagonal(M), 1))
     scale = jnp.where(jnp.isfinite(M).all(), scale, jnp.nan)  # ∞ would look like no way to go
     values, vectors = jnp.linalg.eigh(M * jnp.outer(scale, scale))
