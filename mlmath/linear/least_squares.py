@@ -109,7 +109,12 @@ def fit(
         y: targets.
         sample_weight: sᵢ; 2 counts the row twice, 0 leaves it out.
         tolerance: largest gap that counts as converged; 4ε of the dtype if None.
+
+    Raises:
+        ValueError: if there are no rows or no columns.
     """
+    if X.shape[1] == 0:
+        raise ValueError("X must have at least one column, got none.")
     X, y, weight = present(X, y, sample_weight)
     Xc, center = _centered(X, weight)
     yc, mean = _centered(y[:, None], weight)
