@@ -42,8 +42,8 @@ def test_no_rows_are_refused():
         present(np.ones((0, 2)), np.ones(0), None)
 
 
-@pytest.mark.parametrize("s", itertools.product([0.0, 1.0, np.nan], repeat=2))
-@pytest.mark.parametrize("label", itertools.product([True, False], repeat=2))
+@pytest.mark.parametrize("s", list(itertools.product([0.0, 1.0, np.nan], repeat=2)))
+@pytest.mark.parametrize("label", list(itertools.product([True, False], repeat=2)))
 def test_known_is_its_definition(s, label):
     none = s[0] == 0 and s[1] == 0
     expected = [
