@@ -33,8 +33,8 @@ class Case(NamedTuple):
     null: Callable[[np.ndarray, np.ndarray, np.ndarray], Any]  # X, y, weight -> null params
     penalties: tuple[str, ...] = ()  # hyperparameters that scale with the weights
     measured: bool = False  # y is measured: a change of its units changes no gap
-    iterative: bool = True  # takes start, max_steps
-    static: dict[str, Any] = {}  # noqa: RUF012  what fixes a shape
+    limit: str = "max_steps"  # what limits an iteration, which takes start too; "" in closed form
+    static: dict[str, Any] = {}  # noqa: RUF012  what fixes a shape or the length of the program
     frozen: tuple[str, ...] = ()  # arguments without a derivative: labels that are compared
     interpolates: bool = False  # no error is left, so no row has influence
     in_place: bool = False  # weights count presentations one after another
@@ -110,19 +110,19 @@ _PENALTIES = np.array([0.5, 1.0, 2.0])
 CASES = [
     Case(
         "ridge", ridge, _regression(3), {"l2": 1.3}, _mean_only(ridge), ("l2",),
-        measured=True, iterative=False,
+        measured=True, limit="",
     ),
     Case(
         "ridge, one penalty per column", ridge, _regression(3), {"l2": _PENALTIES},
-        _mean_only(ridge), ("l2",), measured=True, iterative=False,
+        _mean_only(ridge), ("l2",), measured=True, limit="",
     ),
     Case(
         "ridge, more columns than rows", ridge, _regression(40), {"l2": 1.3},
-        _mean_only(ridge), ("l2",), measured=True, iterative=False, shards=False,
+        _mean_only(ridge), ("l2",), measured=True, limit="", shards=False,
     ),
     Case(
         "least_squares", least_squares, _regression(3), {}, _mean_only(least_squares),
-        measured=True, iterative=False,
+        measured=True, limit="",
     ),
     Case(
         "logistic_regression", logistic_regression, _labels(3), {"l2": 0.7},
@@ -145,8 +145,8 @@ CASES += [
     ),
     Case(
         "adaline", adaline, _noiseless(3), {"learning_rate": 0.21, "decay": 0.01},
-        _mean_only(adaline), measured=True, iterative=False, in_place=True,
-        static={"epochs": 20}, interpolates=True, shards=False,
+        _mean_only(adaline), measured=True, in_place=True,
+        limit="epochs", static={"epochs": 20}, interpolates=True, shards=False,
     ),
 ]  # fmt: skip
 

@@ -48,12 +48,12 @@ MISUSE = [
     ),
     (
         lambda: ridge.predict(PARAMS, X),
-        "linear.ridge.predict: x must be a float array of shape (d,), got float64[5, 2]; it takes "
+        "linear.plane.predict: x must be a float array of shape (d,), got float64[5, 2]; it takes "
         "ONE example: batch it with mlmath.rows(function) or jax.vmap.",
     ),
     (
         lambda: ridge.predict(PARAMS, X[0, :1]),
-        "linear.ridge.predict: x must be a float array of shape (d,), got float64[1].",
+        "linear.plane.predict: x must be a float array of shape (d,), got float64[1].",
     ),
     (
         lambda: logistic_regression.fit(

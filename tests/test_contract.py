@@ -5,6 +5,7 @@ A new method adds a line to the registry and writes none of these again.
 
 import functools
 import importlib
+import inspect
 import pkgutil
 import re
 from collections.abc import Callable
@@ -28,7 +29,10 @@ smooth = pytest.mark.parametrize(
     "case", [c for c in CASES if not c.discrete], ids=lambda case: case.name
 )
 iterative = pytest.mark.parametrize(
-    "case", [c for c in CASES if c.iterative], ids=lambda case: case.name
+    "case", [c for c in CASES if c.limit], ids=lambda case: case.name
+)
+stopping = pytest.mark.parametrize(  # at a tolerance: a length that is static takes all its steps
+    "case", [c for c in CASES if c.limit and c.limit not in c.static], ids=lambda case: case.name
 )
 penalised = pytest.mark.parametrize(
     "case", [c for c in CASES if c.numbers], ids=lambda case: case.name
@@ -48,7 +52,12 @@ def inputs(case, dtype=np.float64, rows=None):
 
 
 def fit(case, given, **more):
-    return case.module.fit(**given, **case.static, **more)
+    return case.module.fit(**given, **(case.static | more))
+
+
+def stopped(case, steps):
+    """Keyword that stops an iteration after ``steps``; none for a closed form."""
+    return {case.limit: steps} if case.limit else {}
 
 
 def exact(case, given):
@@ -295,10 +304,9 @@ def test_eager_is_jit_is_vmap(case):
 @every
 def test_without_compilation_the_answer_is_the_same(case):
     given = inputs(case, rows=12)
-    short = {"max_steps": 3} if case.iterative else dict.fromkeys(case.static, 3)
     with jax.disable_jit():
-        eager = case.module.fit(**given, **(case.static | short))
-    compiled = case.module.fit(**given, **(case.static | short))
+        eager = fit(case, given, **stopped(case, 3))
+    compiled = fit(case, given, **stopped(case, 3))
     np.testing.assert_allclose(flat(eager.params), flat(compiled.params), rtol=1e-8, atol=1e-10)
 
 
@@ -410,7 +418,7 @@ def test_the_certified_objective_is_the_objective(case):
 @pytest.mark.parametrize("steps", [0, 1, 2, 4, 7])
 def test_the_gap_is_true_wherever_the_fit_stops(case, steps):
     given = inputs(case)
-    certificate = fit(case, given, max_steps=steps).certificate
+    certificate = fit(case, given, **stopped(case, steps)).certificate
     excess = float(certificate.objective) - optimum(case, given)
     rounding = 1e-14 * abs(float(certificate.objective))
     assert certificate.gap * null(case, given) >= excess / 2 - rounding
@@ -431,13 +439,13 @@ def test_the_gap_is_true_at_the_answer(case, dtype):
 @iterative
 def test_a_fit_that_is_stopped_early_says_so(case):
     given = inputs(case)
-    stopped = fit(case, given, max_steps=1)
-    assert stopped.certificate.steps == 1
-    assert not stopped.certificate.converged
+    early = fit(case, given, **stopped(case, 1))
+    assert early.certificate.steps == 1
+    assert not early.certificate.converged
     assert fit(case, given).certificate.converged
 
 
-@iterative
+@stopping
 def test_a_fit_resumes_where_it_is_started(case):
     given = inputs(case)
     fitted = fit(case, given)
@@ -451,7 +459,7 @@ def test_a_fit_resumes_where_it_is_started(case):
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_the_gap_has_no_units(case, factor, dtype):
     given = inputs(case, dtype)
-    early = {"max_steps": 2} if case.iterative else {}
+    early = stopped(case, 2)
     scaled = {
         k: np.asarray(v * factor, dtype) if k in ("sample_weight", *case.penalties) else v
         for k, v in given.items()
@@ -461,7 +469,7 @@ def test_the_gap_has_no_units(case, factor, dtype):
         changes.append(given | {"y": np.asarray(given["y"] * factor, dtype)})
     for change in changes:
         reference, other = fit(case, given, **early), fit(case, change, **early)
-        if case.iterative:
+        if case.limit:
             np.testing.assert_allclose(reference.certificate.gap, other.certificate.gap, rtol=1e-2)
         assert reference.certificate.converged == other.certificate.converged
         assert fit(case, change).certificate.converged
@@ -558,4 +566,10 @@ def test_every_public_fit_is_registered_or_exempt_with_a_reason():
     for name, reason in EXEMPT.items():
         assert reason in " ".join(with_fit[name].__doc__.split())
     for case in CASES:
-        assert case.discrete in " ".join(case.module.__doc__.split())
+        text = " ".join(case.module.__doc__.split())
+        takes = inspect.signature(case.module.fit).parameters
+        assert case.discrete in text
+        assert bool(case.limit) == ("start" in takes), "what has a start is an iteration"
+        assert not case.limit or case.limit in takes
+        if case.limit in case.static:
+            assert f"the number of {case.limit} is static" in text

@@ -48,6 +48,7 @@ from jax import lax
 from jax.scipy.linalg import solve_triangular
 from jaxtyping import Array, Float, Int
 
+from mlmath.absence import cleared
 from mlmath.arrays import Real, Scalar
 from mlmath.certificate import Certificate, certify, superlinear_tolerance
 from mlmath.compiled import compiled
@@ -87,7 +88,7 @@ def objective(
 ) -> Float[Array, ""]:
     """Half the weighted sum of squares L, eq. (1), that :func:`solve` minimises."""
     weight = jnp.ones_like(y) if sample_weight is None else sample_weight
-    return _loss(jnp.asarray(solution), *_finite(A, y, weight))
+    return _loss(jnp.asarray(solution), *cleared(A, y, weight))
 
 
 @compiled()
@@ -114,7 +115,7 @@ def solve(
     weight = jnp.ones_like(y) if sample_weight is None else jnp.asarray(sample_weight, A.dtype)
     rows, target, sign = _weighted(*lax.stop_gradient((A, y, weight)))
     root, rank, state = _solved(rows, target, sign)
-    finite = _finite(A, y, weight)
+    finite = cleared(A, y, weight)
     excess = state.descent @ state.descent / 2
     known = jnp.where(jnp.isnan(excess), jnp.nan, 1)
     b = _attach(known * state.b, root, *finite)
@@ -130,16 +131,6 @@ def solve(
         ),
         rank,
         root,
-    )
-
-
-def _finite(A, y, weight):
-    """Rows as finite numbers, so that what a row of weight 0 holds has no derivative."""
-    finite = jnp.isfinite(A).all(axis=1) & jnp.isfinite(y)
-    return (
-        jnp.where(finite[:, None], A, 0),
-        jnp.where(finite, y, 0),
-        jnp.where(finite, weight, jnp.where(weight == 0, 0, jnp.nan)),
     )
 
 

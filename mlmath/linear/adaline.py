@@ -53,16 +53,10 @@ from mlmath.arrays import Real, Scalar
 from mlmath.certificate import Certificate, certify, first_order_tolerance
 from mlmath.compiled import compiled
 from mlmath.linalg.gram import affine_gram
+from mlmath.linear.plane import Params, loss, predict
 from mlmath.statistics.weights import present
 
 __all__ = ["Fit", "Params", "fit", "loss", "objective", "predict"]
-
-
-class Params(NamedTuple):
-    """The plane ŷ = wᵀx + b."""
-
-    weights: Float[Array, " d"]  # w, change of y per unit of each feature
-    bias: Float[Array, ""]  # b, prediction at x = 0
 
 
 class Fit(NamedTuple):
@@ -70,16 +64,6 @@ class Fit(NamedTuple):
 
     params: Params
     certificate: Certificate  # gap: ½ gᵀH⁻¹g / L(0, ȳ), exact for a quadratic
-
-
-def predict(params: Params, x: Float[Real, " d"]) -> Float[Array, ""]:
-    """Prediction for ONE example, eq. (1)."""
-    return jnp.vdot(params.weights, x) + params.bias
-
-
-def loss(params: Params, x: Float[Real, " d"], y: Scalar) -> Float[Array, ""]:
-    """Half the squared error of ONE example."""
-    return jnp.square(y - predict(params, x)) / 2
 
 
 def objective(

@@ -53,16 +53,10 @@ from mlmath.arrays import Real, Scalar
 from mlmath.certificate import Certificate
 from mlmath.compiled import compiled
 from mlmath.linalg import least_squares
+from mlmath.linear.plane import Params, loss, predict
 from mlmath.statistics.weights import present
 
 __all__ = ["Fit", "Params", "Summary", "fit", "loss", "objective", "predict", "summarize"]
-
-
-class Params(NamedTuple):
-    """The plane ŷ = wᵀx + b."""
-
-    weights: Float[Array, " d"]  # w, change of y per unit of each feature
-    bias: Float[Array, ""]  # b, prediction at x = 0
 
 
 class Fit(NamedTuple):
@@ -83,16 +77,6 @@ class Summary(NamedTuple):
     degrees_of_freedom: Float[Array, ""]  # N − r − 1
     r_squared: Float[Array, ""]  # R², share of Σ sᵢỹᵢ² that is explained
     f_statistic: Float[Array, ""]  # F, with r and N − r − 1 degrees of freedom
-
-
-def predict(params: Params, x: Float[Real, " d"]) -> Float[Array, ""]:
-    """Prediction for ONE example, eq. (1)."""
-    return jnp.vdot(params.weights, x) + params.bias
-
-
-def loss(params: Params, x: Float[Real, " d"], y: Scalar) -> Float[Array, ""]:
-    """Half the squared error of ONE example."""
-    return jnp.square(y - predict(params, x)) / 2
 
 
 def objective(
@@ -125,7 +109,12 @@ def fit(
         y: targets.
         sample_weight: sᵢ; 2 counts the row twice, 0 leaves it out.
         tolerance: largest gap that counts as converged; 4ε of the dtype if None.
+
+    Raises:
+        ValueError: if there are no rows or no columns.
     """
+    if X.shape[1] == 0:
+        raise ValueError("X must have at least one column, got none.")
     X, y, weight = present(X, y, sample_weight)
     Xc, center = _centered(X, weight)
     yc, mean = _centered(y[:, None], weight)

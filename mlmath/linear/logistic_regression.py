@@ -51,7 +51,7 @@ from mlmath.certificate import Certificate, superlinear_tolerance
 from mlmath.compiled import compiled
 from mlmath.linalg.gram import affine_gram
 from mlmath.optimize import newton
-from mlmath.statistics.weights import present
+from mlmath.statistics.weights import known, present
 
 __all__ = ["Fit", "Params", "fit", "log_odds", "loss", "objective", "predict"]
 
@@ -146,8 +146,7 @@ def fit(
 def _present(X, y, sample_weight):
     """Rows that count; a label outside [0, 1] that counts, or no weight at all, makes NaN."""
     X, y, weight = present(X, y, sample_weight)
-    unknown = ((y < -0.1) | (y > 1.1)) & (weight != 0)
-    return X, y, weight + jnp.where(unknown | (weight == 0).all(), jnp.nan, 0)
+    return X, y, known(weight, ~((y < -0.1) | (y > 1.1)))
 
 
 def _shifted(params, c):

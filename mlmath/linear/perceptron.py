@@ -58,7 +58,7 @@ from jaxtyping import Array, Float
 from mlmath.arrays import Count, Label, Labels, Real, Scalar
 from mlmath.certificate import Certificate, certify
 from mlmath.compiled import compiled
-from mlmath.statistics.weights import present
+from mlmath.statistics.weights import known, present
 
 __all__ = ["Fit", "Params", "fit", "log_odds", "loss", "objective", "predict"]
 
@@ -144,9 +144,7 @@ def fit(
 def _present(X, y, sample_weight):
     """Rows that count; a label not 0 or 1, or a NaN, that counts, or no weight, makes NaN."""
     X, y, weight = present(X, y, sample_weight)
-    unknown = ~((y == 0) | (y == 1)) | ~jnp.isfinite(X).all(axis=1)
-    lost = (unknown & (weight != 0)) | (weight == 0).all()
-    return X, y, weight + jnp.where(lost, jnp.nan, 0)
+    return X, y, known(weight, ((y == 0) | (y == 1)) & jnp.isfinite(X).all(axis=1))
 
 
 def _train(params, X, sign, presented, max_steps):

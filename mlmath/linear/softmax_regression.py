@@ -58,7 +58,7 @@ from mlmath.certificate import Certificate, superlinear_tolerance
 from mlmath.compiled import compiled
 from mlmath.linalg.gram import affine_gram
 from mlmath.optimize import newton_cg
-from mlmath.statistics.weights import present
+from mlmath.statistics.weights import known, present
 
 __all__ = ["Fit", "Params", "fit", "log_odds", "loss", "objective", "predict"]
 
@@ -92,8 +92,7 @@ def loss(params: Params, x: Float[Real, " d"], y: Label) -> Float[Array, ""]:
     z = log_odds(params, x)
     classes = jnp.arange(len(z))
     own = jnp.sum(jnp.where(classes == y, z, 0))
-    known = (classes == y).any()
-    return jax.nn.logsumexp(z) - jnp.where(known, own, jnp.nan)
+    return jax.nn.logsumexp(z) - jnp.where((classes == y).any(), own, jnp.nan)
 
 
 def objective(
@@ -175,9 +174,7 @@ def _present(X, y, sample_weight, classes):
     """Rows that count, labels as indicators; an unknown label, or no weight at all, makes NaN."""
     X, y, weight = present(X, y, sample_weight)
     own = y[None] == jnp.arange(classes)[:, None]
-    unknown = ~own.any(axis=0) & (weight != 0)
-    lost = jnp.where(unknown | (weight == 0).all(), jnp.nan, 0)
-    return X, own.astype(X.dtype), weight + lost
+    return X, own.astype(X.dtype), known(weight, own.any(axis=0))
 
 
 def _objective(params, X, own, weight, l2):

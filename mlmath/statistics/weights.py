@@ -1,13 +1,13 @@
 """Row weights: weight 2 is the row twice, weight 0 is the row absent, whatever it holds.
 
 A sum over examples is Σᵢ sᵢ f(xᵢ, yᵢ), and the number of examples is Σᵢ sᵢ. With sᵢ = 0 a row
-must vanish also when it holds NaN, and with a finite row the derivative in sᵢ at sᵢ = 0 is
-the row's influence f(xᵢ, yᵢ), which ``where(s > 0, …)`` would lose:
+must vanish also when it holds NaN, which :mod:`mlmath.absence` brings about. Without weights
+every row counts, so that nothing is cleared or copied: NaN stays what it is.
 
-    x̃ᵢ, ỹᵢ = xᵢ, yᵢ if finite, else 0                                          (1)
-    s̃ᵢ = sᵢ if the row is finite, else 0 if sᵢ = 0, else NaN
+A method may know only some labels. A row with another one is an error where it counts and
+nothing where it does not, and a fit to no weight at all has no answer:
 
-Without weights every row counts, so that nothing is cleared or copied: NaN stays what it is.
+    s̃ᵢ = NaN if row i is unknown and sᵢ ≠ 0, or if all s are 0, else sᵢ         (1)
 
 >>> import jax.numpy as jnp
 >>> from mlmath.statistics import weights
@@ -15,24 +15,26 @@ Without weights every row counts, so that nothing is cleared or copied: NaN stay
 >>> X, y, s = weights.present(X, y, s)
 >>> print(X.T, y, s)
 [[1. 0.]] [1. 0.] [1. 0.]
+>>> print(weights.known(jnp.array([2.0, 3.0, 0.0]), jnp.array([True, False, False])))
+[ 2. nan  0.]
 """
 
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
+from mlmath.absence import cleared
 from mlmath.arrays import Labels, Real
 
-__all__ = ["present"]
+__all__ = ["known", "present"]
 
 
 def present(
     X: Float[Real, "n d"], y: Labels, sample_weight: Float[Real, " n"] | None
 ) -> tuple[Float[Array, "n d"], Float[Array, " n"], Float[Array, " n"]]:
-    """Rows that count, as finite numbers, and their weights, eq. (1).
+    """Rows that count, as finite numbers, and their weights, eq. (1) of ``absence``.
 
     A missing value which somebody counts makes its weight NaN, so that it shows in the
-    result. The mask does not depend on the weight: derivatives in the weight of a finite row
-    are right at 0, and X stays unbatched under a ``vmap`` over weights.
+    result. Derivatives in the weight of a finite row are right at 0.
 
     Raises:
         ValueError: if there are no rows.
@@ -42,10 +44,15 @@ def present(
     X, y = jnp.asarray(X), jnp.asarray(y, X.dtype)
     if sample_weight is None:
         return X, y, jnp.ones_like(y)
-    weight = jnp.asarray(sample_weight, X.dtype)
-    finite = jnp.isfinite(X).all(axis=1) & jnp.isfinite(y)
-    return (
-        jnp.where(finite[:, None], X, 0),
-        jnp.where(finite, y, 0),
-        jnp.where(finite, weight, jnp.where(weight == 0, 0, jnp.nan)),
-    )
+    return cleared(X, y, jnp.asarray(sample_weight, X.dtype))
+
+
+def known(weight: Float[Real, " n"], label: Bool[Real, " n"]) -> Float[Array, " n"]:
+    """Weights that show an unknown label or no weight at all, eq. (1).
+
+    Args:
+        weight: sᵢ, as :func:`present` returns it.
+        label: whether the method knows the row's label.
+    """
+    lost = (~label & (weight != 0)) | (weight == 0).all()
+    return jnp.asarray(weight) + jnp.where(lost, jnp.nan, 0)

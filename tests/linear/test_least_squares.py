@@ -283,3 +283,9 @@ def test_summary_has_the_derivatives_of_its_definition(data):
 
     X = (X - X.mean(axis=0)) / X.std(axis=0)
     check_grads(errors, (X, y, s), 2, eps=1e-5, atol=1e-3, rtol=1e-3)
+
+
+def test_no_columns_are_refused(data):
+    _, y, s = data
+    with pytest.raises(ValueError, match=r"^X must have at least one column, got none"):
+        least_squares.fit(np.ones((len(y), 0)), y, sample_weight=s)
