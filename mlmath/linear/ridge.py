@@ -46,11 +46,8 @@ from jaxtyping import Array, Float
 from mlmath.arrays import Real, Scalar
 from mlmath.certificate import Certificate, certify, superlinear_tolerance
 from mlmath.compiled import compiled
-<<<<<<< HEAD
 from mlmath.linalg import gram
-=======
 from mlmath.linear.plane import Params, loss, predict
->>>>>>> plane
 from mlmath.statistics.weights import present
 
 __all__ = ["Fit", "Params", "fit", "loss", "objective", "predict"]
