@@ -8,8 +8,8 @@ import re
 from collections.abc import Sequence
 from typing import Annotated, Any, NamedTuple
 
-from mlmath.cli.nearest import hint
 from mlmath.cli.refusal import Refusal
+from mlmath.nearest import hint
 
 __all__ = ["Option", "parse"]
 

@@ -1,4 +1,4 @@
-from mlmath.cli.nearest import hint
+from mlmath.nearest import hint
 
 
 def test_a_near_name_is_suggested_and_a_far_one_is_not():
