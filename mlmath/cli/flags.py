@@ -65,7 +65,7 @@ def _field(option):
 
 
 def _read(words, options, prog):
-    """Words that fit, with ``--name value`` as ``--name=value``, as a value may begin with a dash."""
+    """Words that fit, with ``--name value`` as ``--name=value``, for a value may be −1."""
     named = {_flag(o.name): o for o in options if not o.positional}
     found: list[str] = []
     following = iter(words)

@@ -33,12 +33,9 @@ def test_words_become_a_record():
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (["a.csv", "--l3", "4"], "there is no option '--l3'; did you mean '--l2'?"),
+        (["a.csv", "--targte", "4"], "there is no option '--targte'; did you mean '--target'?"),
         (["a.csv", "--zzz"], "there is no option '--zzz'; `mlmath fit --help` lists them."),
-        (
-            ["a.csv", "--alpha", "4"],
-            "there is no option '--alpha'; `mlmath fit --help` lists them.",
-        ),
+        (["a.csv", "--alpha"], "there is no option '--alpha'; `mlmath fit --help` lists them."),
         (["a.csv", "-l2", "4"], "there is no option '-l2'; did you mean '--l2'?"),
         (["a.csv", "--l2", "x"], "--l2 must be a number, got 'x'."),
         (["a.csv", "--l2=", "x"], "--l2 must be a number, got ''."),
@@ -61,7 +58,7 @@ def test_a_wrong_word_is_one_sentence(words, sentence, capsys):
 
 def test_what_tyro_alone_cannot_read_is_one_sentence(monkeypatch, capsys):
     def refuses(*_, **__):
-        print("╭─ a frame ─╮", file=sys.stderr)
+        sys.stderr.write("╭─ a frame ─╮")
         raise SystemExit(2)
 
     monkeypatch.setattr(tyro, "cli", refuses)
