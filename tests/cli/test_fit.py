@@ -1,6 +1,7 @@
 import hashlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -124,6 +125,20 @@ def test_missing_drop_and_mean(shell):
     assert {"age is missing", "embarked is missing"} <= set(filled["coefficients"]["slopes"])
     assert filled["held_out"]["accuracy"] > 0.75
     assert filled["held_out"]["baseline_accuracy"] < 0.65
+
+
+@pytest.mark.parametrize("model", ["logistic_regression", "softmax_regression"])
+def test_a_fit_without_a_penalty_and_without_a_minimiser_says_which_flag_helps(shell, model):
+    words = ["fit", model, "titanic", "--missing", "mean", "--l2"]
+    code, shown, _ = shell(*words, "0", "--out", "flat")
+    assert code == 0
+    assert "NOT converged" in shown
+    advice = re.search(r"(--l2) (0\.\d+) gives it a minimiser", shown)
+    with open("flat/report.html") as file:
+        assert "gives it a minimiser" in file.read()
+    code, shown, _ = shell(*words, advice[2], "--out", "curved")
+    assert "(converged, " in shown
+    assert "minimiser" not in shown
 
 
 @pytest.mark.parametrize("name", ["diabetes", "mauna_loa_co2", "old_faithful"])
