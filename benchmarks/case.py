@@ -21,7 +21,8 @@ class Case(NamedTuple):
     measure: str  # what error() is, in words
     error: Callable[[Arrays, Arrays], float]  # (arrays, numbers) in float64; less is better
     limit: float  # our error may not exceed this: a wrong answer scores nothing
-    target: float  # ratio peer / ours that is asked of the warm device-resident call
+    target_numpy: float  # ratio peer / ours that is asked of the warm call with NumPy arrays
+    target_device: float  # the same of the warm call with arrays that are on the device already
 
 
 def coefficients(fit: Any) -> Arrays:

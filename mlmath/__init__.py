@@ -22,7 +22,7 @@ __all__ = ["__version__", "rows"]
 _CHECKED = [
     module.name
     for module in iter_modules(__path__, "mlmath.")
-    if module.name not in ("mlmath.cli", "mlmath.rooms")
+    if module.name not in ("mlmath.cli", "mlmath.nearest", "mlmath.rooms")
 ]
 install_import_hook(_CHECKED, "mlmath.arguments.checked")
 

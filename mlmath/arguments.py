@@ -2,7 +2,8 @@
 
 The import hook in ``mlmath/__init__.py`` puts :func:`checked` on every function of the package.
 Inside ``jax.jit`` it runs while tracing, so compiled calls pay nothing. ``JAXTYPING_DISABLE=1``
-turns it off.
+turns it off. Arrays in half precision are refused: JAX factors no matrix in it, and a sum of
+65,520 ones is already infinite in float16.
 """
 
 import functools
@@ -43,11 +44,14 @@ def checked(function: F) -> F:
 
     strict = beartype(function)
     signature = inspect.signature(function)
+    checks_arrays = any(_arrays(p.annotation) for p in signature.parameters.values())
     records = [name for name, p in signature.parameters.items() if _fields(p.annotation)]
 
     @functools.wraps(function)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
         __tracebackhide__ = True
+        if checks_arrays and any(map(_is_half, (*args, *kwargs.values()))):
+            _refuse_half(function, signature, args, kwargs)
         try:
             result = strict(*args, **kwargs)
         except BeartypeCallHintViolation:
@@ -62,10 +66,28 @@ def checked(function: F) -> F:
     return wrapper  # type: ignore[return-value]
 
 
+def _is_half(value):
+    dtype = getattr(value, "dtype", None)
+    return getattr(dtype, "itemsize", 4) < 4 and "float" in getattr(dtype, "name", "")
+
+
+def _refuse_half(function, signature, args, kwargs):
+    for name, value in signature.bind(*args, **kwargs).arguments.items():
+        if _is_half(value) and _arrays(annotation := signature.parameters[name].annotation):
+            raise ArgumentError(
+                f"{_place(function)}: {name} must be {_expected(annotation, {})}, got "
+                f"{_got(value)}; half precision is too coarse: convert with .astype('float32')."
+            )
+
+
+def _place(function):
+    return f"{function.__module__.removeprefix('mlmath.')}.{function.__name__}"
+
+
 def _sentence(function, signature, args, kwargs):
     from beartype.door import is_bearable
 
-    where = f"{function.__module__.removeprefix('mlmath.')}.{function.__name__}"
+    where = _place(function)
     known: dict[str, tuple[int, str]] = {}  # size of a dimension, and the argument that set it
     with jaxtyped("context"):
         for name, value in signature.bind(*args, **kwargs).arguments.items():
@@ -152,7 +174,25 @@ def _expected(annotation, known):
 def _got(value):
     if hasattr(value, "shape") and hasattr(value, "dtype"):
         return f"{value.dtype}[{', '.join(map(str, value.shape))}]"
-    return f"{type(value).__name__} {value!r:.40}"
+    kind = type(value).__name__
+    if isinstance(value, bool | int | float | complex | str | bytes):
+        return f"{kind} {value!r:.40}"
+    if not isinstance(value, list | tuple | dict | set | frozenset):
+        return kind
+    return f"{kind} of length {len(value)}{_elements(value)}"
+
+
+def _elements(value):
+    """Shapes and dtypes of what a list holds, never its values: they may be tracers."""
+    if not isinstance(value, list | tuple) or not value:
+        return ""
+    words = [
+        type(v).__name__ if isinstance(v, bool | int | float | complex | str | bytes) else _got(v)
+        for v in value[:20]
+    ]
+    kinds = list(dict.fromkeys(words))
+    listed = ", ".join(kinds[:-1]) + " and " + kinds[-1] if kinds[1:] else kinds[0]
+    return f" of {listed}" if len(kinds) < 4 else f" of {kinds[0]}, {kinds[1]}, …"
 
 
 def _fix(annotation, value):

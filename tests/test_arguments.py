@@ -17,10 +17,10 @@ from mlmath.arguments import ArgumentError, checked
 from mlmath.calculus import implicit
 from mlmath.certificate import certify
 from mlmath.linalg import least_squares as columns
-from mlmath.linear import logistic_regression, ridge
+from mlmath.linear import logistic_regression, perceptron, ridge
 from mlmath.optimize import newton
 from mlmath.plot import regression
-from mlmath.statistics import weights
+from mlmath.statistics import standardise, weights
 
 X, Y = np.ones((5, 2)), np.arange(5.0)
 PARAMS = ridge.Params(jnp.ones(2), jnp.zeros(()))
@@ -64,8 +64,31 @@ MISUSE = [
     ),
     (
         lambda: weights.present([[1.0]], Y, None),
-        "statistics.weights.present: X must be a float array of shape (n, d), got list [[1.0]]; "
-        "convert it with jnp.asarray.",
+        "statistics.weights.present: X must be a float array of shape (n, d), got list of length "
+        "1 of list of length 1 of float; convert it with jnp.asarray.",
+    ),
+    (
+        lambda: jax.jit(lambda x: ridge.fit([x, x, x], Y[:3]))(X[0]),
+        "linear.ridge.fit: X must be a float array of shape (n, d), got list of length 3 of "
+        "float64[2]; convert it with jnp.asarray.",
+    ),
+    (
+        lambda: jax.grad(lambda b: ridge.fit(X, [b, 1.0, 2, b, b]).params.bias)(0.0),
+        "linear.ridge.fit: y must be a float array of shape (n,) with n = 5 (from X), got list of "
+        "length 5 of float64[] and int64[]; convert it with jnp.asarray.",
+    ),
+    (
+        lambda: jax.vmap(lambda x: ridge.predict(PARAMS, (x, 1.0, None)))(Y),
+        "linear.ridge.predict: x must be a float array of shape (d,), got tuple of length 3 of "
+        "float64[], float and NoneType; convert it with jnp.asarray.",
+    ),
+    (
+        lambda: ridge.predict({"weights": PARAMS.weights}, X[0]),
+        "linear.ridge.predict: params must be linear.ridge.Params, got dict of length 1.",
+    ),
+    (
+        lambda: ridge.predict(PARAMS, object()),
+        "linear.ridge.predict: x must be a float array of shape (d,), got object.",
     ),
     (
         lambda: columns.solve(X, Y[:3]),
@@ -92,6 +115,45 @@ MISUSE = [
 ]
 
 
+HALF = [
+    ("linear.ridge.fit: X", lambda X, y: ridge.fit(X, Y)),
+    ("linear.ridge.fit: y", lambda X, y: ridge.fit(np.ones((5, 2)), y)),
+    ("linear.logistic_regression.fit: X", lambda X, y: logistic_regression.fit(X, Y > 2)),
+    ("linear.perceptron.fit: X", lambda X, y: perceptron.fit(X, Y > 2)),
+    ("linalg.least_squares.solve: A", lambda X, y: columns.solve(X, Y)),
+    ("statistics.standardise.fit: X", lambda X, y: standardise.fit(X)),
+    ("statistics.weights.present: sample_weight", lambda X, y: weights.present(np.eye(5), Y, y)),
+    ("plot.regression.predicted_against_observed: predicted",
+     lambda X, y: regression.predicted_against_observed(y, Y)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float8_e4m3fn"])
+@pytest.mark.parametrize(("where", "misuse"), HALF, ids=[w for w, _ in HALF])
+def test_half_precision_is_refused_in_one_sentence(where, misuse, dtype):
+    x, y = jnp.asarray(X, dtype), jnp.asarray(Y, dtype)
+    with pytest.raises(ArgumentError) as caught:
+        misuse(x, y)
+    told = str(caught.value)
+    assert told.startswith(f"{where} must be ")
+    assert f"got {dtype}[5" in told
+    assert told.endswith("; half precision is too coarse: convert with .astype('float32').")
+    misuse(x.astype("float32"), y.astype("float32"))
+
+
+def test_half_precision_cannot_count_rows():
+    ones = jnp.ones(65_520, "float16")
+    assert jnp.isinf(ones.sum())
+    assert jnp.isfinite(ones[1:].sum())
+
+
+def test_half_precision_where_no_array_is_asked_for_is_nobodys_business():
+    np.testing.assert_array_equal(
+        mlmath.rows(lambda params, x: params * x)(jnp.bfloat16(2), jnp.ones(3, "bfloat16")),
+        [2, 2, 2],
+    )
+
+
 @pytest.mark.parametrize(("misuse", "sentence"), MISUSE, ids=[s.split(":")[0] for _, s in MISUSE])
 def test_misuse_is_one_sentence(misuse, sentence):
     with pytest.raises(ArgumentError) as caught:
@@ -106,7 +168,7 @@ def test_misuse_is_refused_in_every_package_of_the_house():
     assert packages - refused <= {"cli", "data"}  # pass no arrays to public functions
 
 
-_SILENT = ("mlmath.cli", "mlmath.arguments", "mlmath.rooms")  # pass no arrays
+_SILENT = ("mlmath.cli", "mlmath.arguments", "mlmath.nearest", "mlmath.rooms")  # pass no arrays
 
 
 def test_every_function_of_every_package_is_checked():

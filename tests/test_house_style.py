@@ -242,6 +242,10 @@ def test_forbidden_words(module):
 _ALLOWED = {"json", "format"}  # flags of the shell are called what people call them
 
 
+def test_the_nearest_name_is_sought_in_one_place():
+    assert [str(m) for m in MODULES if "difflib" in (ROOT / m).read_text()] == ["mlmath/nearest.py"]
+
+
 def test_the_exemptions_are_packages_of_the_house():
     packages = {m.parts[1] for m in MODULES}
     assert packages >= BORDER | METHODS

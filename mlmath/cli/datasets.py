@@ -4,8 +4,8 @@ import json
 from collections.abc import Sequence
 
 from mlmath.cli import display, flags
-from mlmath.cli.nearest import hint
 from mlmath.cli.refusal import Refusal
+from mlmath.nearest import hint
 
 __all__ = ["run"]
 

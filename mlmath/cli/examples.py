@@ -49,6 +49,8 @@ def gather(source: Source, task: str, options: Any) -> Examples:
     features = features.select(pl.when(present).then(pl.all()))
     observed = table[target].to_frame().select(pl.when(present).then(pl.all()))
     tables.describe(features)  # refuses by the row of the file
+    if task == "number" and observed[target].dtype == pl.String:
+        tables.refuse_text_of_numbers(observed[target])
     if options.missing == "drop":
         counted &= ~tables.gaps(features) & ~tables.gaps(observed)
         if not counted.any():

@@ -4,12 +4,12 @@ import contextlib
 import dataclasses
 import io
 import operator
-import re
+import shlex
 from collections.abc import Sequence
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin
 
-from mlmath.cli.nearest import hint
 from mlmath.cli.refusal import Refusal
+from mlmath.nearest import hint
 
 __all__ = ["Option", "parse"]
 
@@ -36,19 +36,18 @@ def parse(prog: str, description: str, options: Sequence[Option], words: Sequenc
     """
     import tyro
 
-    _refuse_unknown(words, options, prog)
+    read = _read(words, options, prog)
     record = dataclasses.make_dataclass("Flags", [_field(option) for option in options])
-    complaint = io.StringIO()
     try:
-        with contextlib.redirect_stderr(complaint):
+        with contextlib.redirect_stderr(io.StringIO()):
             return tyro.cli(
-                record, prog=prog, description=description, args=_joined(words, options),
+                record, prog=prog, description=description, args=read,
                 config=(tyro.conf.FlagCreatePairsOff,),
             )  # fmt: skip
     except SystemExit as stop:
         if not stop.code:
             raise
-    raise Refusal(_sentence(complaint.getvalue(), prog))
+    raise Refusal(f"cannot read '{shlex.join(words)}'; see `{prog} --help`.")
 
 
 def _field(option):
@@ -65,40 +64,56 @@ def _field(option):
     return option.name, kind, dataclasses.field(default=option.default)
 
 
-def _joined(words, options):
-    """``--name value`` as ``--name=value``, so that a value may begin with a dash."""
-    valued = {_flag(o.name) for o in options if o.kind is not bool and not o.positional}
-    joined: list[str] = []
-    waiting = False
-    for word in words:
-        if waiting and not word.startswith("--"):
-            joined[-1] += f"={word}"
-            waiting = False
+def _read(words, options, prog):
+    """Words that fit, with ``--name value`` as ``--name=value``, for a value may be −1."""
+    named = {_flag(o.name): o for o in options if not o.positional}
+    found: list[str] = []
+    following = iter(words)
+    for word in following:
+        name, equals, value = word.partition("=")
+        name = name.replace("_", "-")
+        if name in ("-h", "--help"):
+            return ["--help"]
+        if not word.startswith("-"):
+            found.append(word)
+        elif name not in named:
+            nearest = hint(name, ["--help", *named], f"`{prog} --help` lists them.")
+            raise Refusal(f"there is no option '{name}'; {nearest}")
+        elif named[name].kind is bool:
+            if equals:
+                raise Refusal(f"{name} takes no value, got '{value}'.")
+            found.append(name)
         else:
-            joined.append(word)
-            waiting = word in valued
-    return joined
+            value = value if equals else next(following, "--")
+            if not equals and value.startswith("--"):
+                raise Refusal(f"{name} needs a value; see `{prog} --help`.")
+            if needed := _needed(named[name].kind, value):
+                raise Refusal(f"{name} must be {needed}, got '{value}'.")
+            found.append(f"{name}={value}")
+    _refuse_count([word for word in found if not word.startswith("-")], options, prog)
+    return found
 
 
-def _refuse_unknown(words, options, prog):
-    known = ["--help", *(_flag(o.name) for o in options if not o.positional)]
-    for word in words:
-        name = word.partition("=")[0].replace("_", "-")
-        if name.startswith("--") and name not in known:
-            listed = f"`{prog} --help` lists them."
-            raise Refusal(f"there is no option '{name}'; {hint(name, known, listed)}")
+def _needed(kind, text):
+    """What a value of this kind must be, where ``text`` is not."""
+    if get_origin(kind) is Literal:
+        return None if text in get_args(kind) else f"one of {', '.join(get_args(kind))}"
+    for number, words in ((int, "a whole number"), (float, "a number")):
+        if number in (kind, *get_args(kind)):
+            try:
+                number(text)
+            except ValueError:
+                return words
+    return None
 
 
-def _sentence(complaint, prog):
-    kept: list[str] = []
-    for line in complaint.strip().split("\n")[1:]:  # the first is a heading
-        frame = re.search(r"[─-]{3}|[╭╮╰╯]", line)
-        if kept and (frame or "helptext" in line):
-            break
-        if not frame:
-            kept += [line.strip("│| ")] if line.strip("│| ") else []
-    text = re.sub(r"\s+", " ", " ".join(kept)).strip().rstrip(".")
-    return f"{text[:1].lower()}{text[1:]}; see `{prog} --help`."
+def _refuse_count(given, options, prog):
+    places = [o for o in options if o.positional]
+    if len(given) > len(places):
+        raise Refusal(f"'{given[len(places)]}' is one word too many; see `{prog} --help`.")
+    for option in places[len(given) :]:
+        if option.default is _REQUIRED:
+            raise Refusal(f"{option.metavar} is missing ({option.help}); see `{prog} --help`.")
 
 
 def _flag(name):

@@ -3,13 +3,13 @@
 jax is imported by the subcommand that needs it, so help and refusals come at once.
 """
 
-import difflib
 import os
 import sys
 from importlib import import_module
 
 from mlmath.cli import display
 from mlmath.cli.refusal import Refusal
+from mlmath.nearest import hint
 
 __all__ = ["COMMANDS", "main"]
 
@@ -63,7 +63,6 @@ def _dispatch(words: list[str]) -> int:
         words = ["tour", *words]
     name, *rest = words
     if name not in COMMANDS:
-        near = difflib.get_close_matches(name, COMMANDS, n=1)
-        hint = f"did you mean `mlmath {near[0]}`?" if near else "`mlmath --help` lists them."
-        raise Refusal(f"there is no command '{name}'; {hint}")
+        nearest = hint(name, COMMANDS, "`mlmath --help` lists them.")
+        raise Refusal(f"there is no command '{name}'; {nearest}")
     return import_module(f"mlmath.cli.{name}").run(rest)

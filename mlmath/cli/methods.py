@@ -15,8 +15,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from mlmath.cli.nearest import hint
 from mlmath.cli.refusal import Refusal
+from mlmath.nearest import hint
 
 __all__ = [
     "METHODS", "TASKS", "Flag", "Function", "Method", "arguments", "find", "flags", "formula",

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from mlmath.cli import display, flags, methods, report, runs, runtime
-from mlmath.cli.nearest import hint
 from mlmath.cli.refusal import Refusal
+from mlmath.nearest import hint
 
 __all__ = ["run"]
 

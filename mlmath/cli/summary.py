@@ -41,12 +41,13 @@ def facts(record: dict[str, Any], most: int = 12) -> dict[str, str]:
     left_out = f", {record['rows_left_out']} left out" if record["rows_left_out"] else ""
     labels = f" ({', '.join(map(str, record['labels']))})" if record["labels"] else ""
     seconds = record["seconds"]
+    proof = {"certificate": _proof(record["certificate"])} | _why(record)
     return {
         "data": f"{record['data']['name']}: {record['rows_fitted']} rows{left_out}, "
         f"{len(record['columns'])} columns",
         "target": record["target"] + labels,
         "held-out score": scores.sentence(record["held_out"]),
-        "certificate": _proof(record["certificate"]),
+        **proof,
         "seconds": f"{seconds['first']:.2f} the first fit, {seconds['again']:.3f} again",
         "device": f"{record['device']}, {record['dtype']}",
     } | _coefficients(record["coefficients"], record["labels"], most)
@@ -56,6 +57,16 @@ def _proof(certificate):
     word = "converged" if certificate["converged"] else "NOT converged"
     gap, steps = certificate["gap"], certificate["steps"]
     return f"within {gap:.1e} of the optimum ({word}, {steps} steps)"
+
+
+def _why(record):
+    """The likely reason where nothing is proved, and the flag that helps."""
+    if record["certificate"]["converged"] or record.get("hyperparameters", {}).get("l2") != 0:
+        return {}
+    return {
+        "why": "with --l2 0 the objective may be flat, or fall without a minimiser, in some "
+        "direction; --l2 0.001 gives it a minimiser"
+    }
 
 
 def _coefficients(found, labels, most):

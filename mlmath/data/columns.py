@@ -27,10 +27,17 @@ from mlmath.data.errors import InputError, unknown
 
 __all__ = [
     "Column", "Encoded", "describe", "encode", "fill", "gaps", "is_plain", "names", "numbers",
-    "refuse_constant", "refuse_gaps", "refuse_same_names", "sizes",
+    "refuse_constant", "refuse_gaps", "refuse_same_names", "refuse_text_of_numbers", "sizes",
 ]  # fmt: skip
 
 _IDENTIFIER = 20  # a column of more texts than this, and half as many as rows, names the rows
+
+# A number as people write it: $5, (1,234.50), 1 234,5 €, 5 %
+_WRITTEN = (
+    r"^\s*\(?[+−-]?\s*\p{Sc}?\s*[+−-]?\s*"
+    r"((\d{1,3}([,.'’\s_]\d{3})+|\d+)([.,]\d*)?|[.,]\d+)([eE][+-]?\d+)?"
+    r"\s*[\p{Sc}%‰]?\s*\)?\s*$"
+)
 
 
 class Column(NamedTuple):
@@ -174,9 +181,7 @@ def numbers(column: pl.Series) -> np.ndarray:
             raise InputError(f"column '{column.name}' holds {column.dtype}, not numbers.")
         texts = column.cast(pl.String)
         parsed = texts.cast(pl.Float64, strict=False)
-        wrong = texts.is_not_null() & parsed.is_null()
-        if wrong.any():
-            _refuse_text(column, texts, wrong, "correct it")
+        _refuse_text(column.name, texts, texts.is_not_null() & parsed.is_null())
         column = parsed.alias(column.name)
     entries = column.cast(pl.Float64).fill_null(0).to_numpy()
     if not np.isfinite(entries).all():
@@ -185,6 +190,20 @@ def numbers(column: pl.Series) -> np.ndarray:
             f"column '{column.name}' is {entries[row]} in row {row + 1}; numbers must be finite."
         )
     return entries
+
+
+def refuse_text_of_numbers(column: pl.Series, *, otherwise: str = "") -> None:
+    """Raise InputError where most texts of a column are numbers, plain or as people write them.
+
+    Args:
+        column: of text.
+        otherwise: what else the person may do, to end the sentence.
+    """
+    texts = column.cast(pl.String)
+    present = texts.is_not_null()
+    plain = texts.cast(pl.Float64, strict=False).is_not_null()
+    if 2 * (plain | texts.str.contains(_WRITTEN).fill_null(False)).sum() >= present.sum():
+        _refuse_text(column.name, texts, present & ~plain, otherwise)
 
 
 def is_plain(column: pl.Series) -> bool:
@@ -205,25 +224,32 @@ def _described(column):
             f"leave it out with --ignore '{column.name}'."
         )
     texts = column.cast(pl.String)
-    parsed = texts.cast(pl.Float64, strict=False).is_not_null()
-    present = texts.is_not_null()
-    if not parsed.all() and 2 * parsed.sum() >= present.sum() > 0:
-        remedy = f"correct it, or leave the column out with --ignore '{column.name}'"
-        _refuse_text(column, texts, present & ~parsed, remedy)
+    otherwise = f", or leave the column out with --ignore '{column.name}'"
+    refuse_text_of_numbers(texts, otherwise=otherwise)
     categories = tuple(texts.drop_nulls().unique().sort())
-    if len(categories) > max(_IDENTIFIER, present.sum() / 2):
+    rows = len(texts) - texts.null_count()
+    if len(categories) > max(_IDENTIFIER, rows / 2):
         raise InputError(
-            f"column '{column.name}' holds {len(categories)} texts in {present.sum()} rows; "
+            f"column '{column.name}' holds {len(categories)} texts in {rows} rows; "
             f"leave it out with --ignore '{column.name}'."
         )
     return Column(column.name, categories)
 
 
-def _refuse_text(column, texts, wrong, remedy):
+def _refuse_text(name, texts, wrong, otherwise=""):
+    """Name the first text that is wrong, if one is."""
+    if not wrong.any():
+        return
     row = int(wrong.arg_max())
+    if texts.str.contains(_WRITTEN)[row]:
+        raise InputError(
+            f"column '{name}' holds the number '{texts[row]}' as text in row {row + 1}; write "
+            "numbers plainly, like 1234.5, without signs of currency, percent or thousands"
+            f"{otherwise}."
+        )
     raise InputError(
-        f"column '{column.name}' holds the text '{texts[row]}' in row {row + 1}, where "
-        f"numbers belong; {remedy}."
+        f"column '{name}' holds the text '{texts[row]}' in row {row + 1}, where numbers belong; "
+        f"correct it{otherwise}."
     )
 
 

@@ -1,7 +1,8 @@
 """What a table, a file or a command line gets wrong, in one sentence that a person can act on."""
 
 from collections.abc import Iterable
-from difflib import get_close_matches
+
+from mlmath.nearest import hint
 
 __all__ = ["InputError", "unknown"]
 
@@ -17,9 +18,5 @@ def unknown(what: str, name: str, known: Iterable[str]) -> InputError:
     there is no column 'agee'; did you mean 'age'?
     """
     known = list(known)
-    folded = {candidate.casefold(): candidate for candidate in known}
-    near = get_close_matches(name.casefold(), folded, n=1)
-    if near:
-        return InputError(f"there is no {what} '{name}'; did you mean '{folded[near[0]]}'?")
     listed = ", ".join(known[:12]) + (", …" if len(known) > 12 else "")
-    return InputError(f"there is no {what} '{name}'; there are {listed}.")
+    return InputError(f"there is no {what} '{name}'; {hint(name, known, f'there are {listed}.')}")

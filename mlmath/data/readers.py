@@ -54,7 +54,7 @@ def read(data: str) -> Source:
     path = Path(data)
     if not path.is_file():
         if path.exists():
-            raise InputError(f"{data} is not a file.")
+            raise InputError(f"'{data}' is not a file.")
         if path.suffix or path.name != data:
             raise InputError(f"there is no file {data}.")
         raise unknown("file or data set", data, datasets.CATALOGUE)

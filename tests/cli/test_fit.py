@@ -1,6 +1,7 @@
 import hashlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -126,6 +127,20 @@ def test_missing_drop_and_mean(shell):
     assert filled["held_out"]["baseline_accuracy"] < 0.65
 
 
+@pytest.mark.parametrize("model", ["logistic_regression", "softmax_regression"])
+def test_a_fit_without_a_penalty_and_without_a_minimiser_says_which_flag_helps(shell, model):
+    words = ["fit", model, "titanic", "--missing", "mean", "--l2"]
+    code, shown, _ = shell(*words, "0", "--out", "flat")
+    assert code == 0
+    assert "NOT converged" in shown
+    advice = re.search(r"(--l2) (0\.\d+) gives it a minimiser", shown)
+    with open("flat/report.html") as file:
+        assert "gives it a minimiser" in file.read()
+    code, shown, _ = shell(*words, advice[2], "--out", "curved")
+    assert "(converged, " in shown
+    assert "minimiser" not in shown
+
+
 @pytest.mark.parametrize("name", ["diabetes", "mauna_loa_co2", "old_faithful"])
 def test_every_embedded_set_with_a_number_can_be_fitted(shell, name):
     found = json.loads(shell("fit", "ridge", name, "--json")[1])
@@ -190,7 +205,16 @@ _BAD = {
     "header only": ("a,y\n", ["t.csv"], "t.csv has no rows."),
     "unknown column": ("a,y\n1,2\n2,3\n", ["t.csv", "--target", "Y1"], "did you mean 'y'?"),
     "text": ("a,y\n1,2\n2,3\nx,4\n", ["t.csv"], "column 'a' holds the text 'x' in row 3"),
-    "text in the target": ("a,y\n1,2\n2,z\n3,4\n", ["t.csv"], "holds text"),
+    "currency": ("a,b,y\nx,$5,1\nz,$7,2\nx,$5,3\n", ["t.csv"], "the number '$5' as text in row 1"),
+    "currency in the target": (
+        "a,y\n1,$2\n2,\n3,$5\n", ["t.csv", "--missing", "drop"],
+        "column 'y' holds the number '$2' as text in row 1; write numbers plainly, like 1234.5, "
+        "without signs of currency, percent or thousands.",
+    ),
+    "text in the target": ("a,y\n1,2\n2,z\n3,4\n", ["t.csv"], "'y' holds the text 'z' in row 2"),
+    "a target of texts": (
+        "a,y\n1,u\n2,v\n3,u\n", ["t.csv"], "holds text, and this model predicts a number; take"
+    ),
     "nan": ("a,y\n1,2\nNaN,3\n2,4\n", ["t.csv"], "'a' is missing in row 2; say --missing drop"),
     "inf": ("a,y\n1,2\n2,3\n-inf,4\n", ["t.csv"], "column 'a' is -inf in row 3"),
     "constant": ("a,b,y\n1,5,2\n2,5,3\n3,5,4\n", ["t.csv"], "column 'b' is constant (5 in every"),

@@ -40,3 +40,28 @@ def test_the_rest_is_counted(count):
     facts = summary.facts(_RECORD | {"coefficients": found})
     assert ("c0" in str(facts)) == (count == 12)
     assert facts.get("") == (None if count == 12 else "and 1 more in run.json")
+
+
+@pytest.mark.parametrize(
+    ("hyperparameters", "converged", "advised"),
+    [
+        ({"l2": 0.0}, False, True),
+        ({"l2": 0.0}, True, False),
+        ({"l2": 1.0}, False, False),
+        ({"epochs": 9}, False, False),
+    ],
+)
+def test_why_there_is_no_proof_is_said_where_no_penalty_is_the_reason(
+    hyperparameters, converged, advised
+):
+    certificate = _RECORD["certificate"] | {"converged": converged}
+    facts = summary.facts(
+        _RECORD | {"certificate": certificate, "hyperparameters": hyperparameters}
+    )
+    assert ("why" in facts) == advised
+    if advised:
+        assert list(facts)[list(facts).index("certificate") + 1] == "why"
+        assert facts["why"] == (
+            "with --l2 0 the objective may be flat, or fall without a minimiser, in some "
+            "direction; --l2 0.001 gives it a minimiser"
+        )

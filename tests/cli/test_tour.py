@@ -61,7 +61,7 @@ def test_a_folder_that_holds_something_is_refused(run, capsys):
 def test_an_unknown_command_suggests_the_nearest(capsys):
     assert main(["toor"]) == 2
     assert capsys.readouterr().err.strip() == (
-        "mlmath: there is no command 'toor'; did you mean `mlmath tour`?"
+        "mlmath: there is no command 'toor'; did you mean 'tour'?"
     )
 
 

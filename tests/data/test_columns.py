@@ -70,6 +70,44 @@ def test_what_is_neither_numbers_nor_categories_is_refused(values, sentence):
     assert "\n" not in str(refused.value)
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["$5", "5 €", "£1,234.50", "-$3", "$ -3", "1,234", "12,345,678", "1 234,5", "1.234,5", "1'000",
+     "5 %", "5%", "0,5", "(1,200)", "1,5e3", "−4", "1\u202f000", "3 ‰", " 7 €"],
+)  # fmt: skip
+def test_a_number_written_for_people_is_refused_as_text(text):
+    table = pl.DataFrame({"c": ["1", None, text, text, text, "a"]})
+    with pytest.raises(InputError) as refused:
+        columns.describe(table)
+    told = (
+        f"column 'c' holds the number '{text}' as text in row 3; write numbers plainly, like "
+        "1234.5, without signs of currency, percent or thousands"
+    )
+    assert str(refused.value) == f"{told}, or leave the column out with --ignore 'c'."
+    with pytest.raises(InputError) as refused:
+        columns.numbers(table["c"])
+    assert str(refused.value) == f"{told}."
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["5-10", "1,2,3", "2020-01-31", "5 kg", "1st", "$", "%", "10:30", "1.2.3", "A5", "1,23,4"],
+)
+def test_a_text_with_digits_is_no_number(text):
+    (described,) = columns.describe(pl.DataFrame({"c": [text, text, "b"]}))
+    assert described.categories == tuple(sorted([text, "b"]))
+
+
+def test_a_few_numbers_among_categories_are_texts():
+    (described,) = columns.describe(pl.DataFrame({"c": ["5 %", "low", "low", "high", "high"]}))
+    assert described.categories == ("5 %", "high", "low")
+
+
+def test_texts_of_digits_with_a_gap_are_as_without():
+    whole, gap = (columns.describe(pl.DataFrame({"c": c})) for c in (["1", "2"], ["1", None, "2"]))
+    assert whole == gap == (columns.Column("c", ("1", "2")),)
+
+
 def test_text_where_the_fit_had_numbers_is_refused_by_row():
     described = columns.describe(pl.DataFrame({"c": [1.0, 2.0]}))
     with pytest.raises(InputError, match="holds the text 'x' in row 2"):

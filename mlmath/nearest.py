@@ -12,6 +12,6 @@ def hint(name: str, known: Iterable[str], otherwise: str) -> str:
     >>> hint("rigde", ["lasso", "ridge"], "`mlmath models` lists them.")
     "did you mean 'ridge'?"
     """
-    folded = {candidate.casefold(): candidate for candidate in known}
-    near = get_close_matches(name.casefold(), folded, n=1)
+    folded = {candidate.casefold().lstrip("-"): candidate for candidate in known}
+    near = get_close_matches(name.casefold().lstrip("-"), folded, n=1)
     return f"did you mean '{folded[near[0]]}'?" if near else otherwise
