@@ -14,9 +14,10 @@ from benchmarks.cases import CASES
 
 RESULTS = Path(__file__).parent / "results"
 NOTE = """\
-Ours and the peer interleaved in one process pinned to {threads} processors, medians; the peer with
-its BLAS at 1 and at {threads} threads, the better one counts, in its fastest variant that is as
-right as ours.
+Ours and the peer interleaved in one process pinned to {threads} processors, medians; each timed
+call follows a pause, in which the threads of the other side stop spinning, and two untimed calls.
+The peer with its BLAS at 1 and at {threads} threads, the better one counts, in its fastest variant
+that is as right as ours.
 cold: first call in a fresh process without a compilation cache, imports excluded (trace, compile,
 run). peak: resident high water of that process, interpreter, imports and data included.
 ratio: peer / ours with NumPy arrays and with arrays that are on the device already, of what is

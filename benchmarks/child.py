@@ -13,8 +13,10 @@ import statistics
 import sys
 import time
 
-_SECONDS = 6.0  # wall clock for the interleaved rounds of one case
+_SECONDS = 12.0  # wall clock for the interleaved rounds of one case
 _ROUNDS = (7, 41)
+_PAUSE = 0.2  # seconds in which the threads of the other side stop spinning
+_UNTIMED = 2  # calls that wake the processors and fill the caches as the side itself leaves them
 
 
 def main(mode, name, threads):
@@ -109,6 +111,9 @@ def _interleaved(runs):
         time.perf_counter() - started < _SECONDS and len(times["numpy"]) < most
     ):
         for key, run in runs.items():
+            time.sleep(_PAUSE)
+            for _ in range(_UNTIMED):
+                run()
             times[key].append(run()[0])
     return times
 

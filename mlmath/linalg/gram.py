@@ -75,29 +75,27 @@ def _row_sum(function, block, rows, shared):
     if not 0 < 2 * count <= n // shards:
         return function(*rows, *shared)
 
-    def blocks(rows, shared):
-        return _by_blocks(
-            function, [a.reshape(shards, -1, *a.shape[1:]) for a in rows], shared, count
-        )
-
     return lax.platform_dependent(
-        rows, shared, cpu=blocks, default=lambda rows, shared: function(*rows, *shared)
+        rows,
+        shared,
+        cpu=lambda rows, shared: _by_blocks(function, rows, shared, shards, count),
+        default=lambda rows, shared: function(*rows, *shared),
     )
 
 
-def _by_blocks(function, sharded, shared, count):
-    per_shard = sharded[0].shape[1]
+def _by_blocks(function, rows, shared, shards, count):
+    per_shard = rows[0].shape[0] // shards
 
     def part(first, count):
-        slices = (lax.dynamic_slice_in_dim(a, first, count, axis=1) for a in sharded)
-        return function(*(a.reshape(-1, *a.shape[2:]) for a in slices), *shared)
+        apart = (a.reshape(shards, -1, *a.shape[1:]) for a in rows)
+        blocks = (lax.dynamic_slice_in_dim(a, first, count, axis=1) for a in apart)
+        return function(*(a.reshape(-1, *a.shape[2:]) for a in blocks), *shared)
 
     def add(i, total):
         return jax.tree.map(jnp.add, total, part(i * count, count))
 
-    zero = jax.tree.map(
-        lambda a: jnp.zeros(a.shape, a.dtype), jax.eval_shape(lambda: part(0, count))
-    )
+    shapes = jax.eval_shape(lambda: part(0, count))
+    zero = jax.tree.map(lambda a: jnp.zeros(a.shape, a.dtype), shapes)
     total = lax.fori_loop(0, per_shard // count, add, zero)
     rest = per_shard % count
     return jax.tree.map(jnp.add, total, part(per_shard - rest, rest)) if rest else total

@@ -95,8 +95,8 @@ def objective(
     sample_weight: Float[Real, " n"] | None = None,
 ) -> Float[Array, ""]:
     """Penalised objective L, eq. (2), that :func:`fit` minimises."""
-    X, y, weight = _present(X, y, sample_weight)
-    return _objective(params, X, y, weight, l2)
+    X, y, weight = present(X, y, sample_weight)
+    return _objective(params, X, y, _known(weight, y), l2)
 
 
 @compiled()
@@ -123,30 +123,30 @@ def fit(
         tolerance: largest gap that counts as converged; 4ε of the dtype if None.
         max_steps: most Newton steps.
     """
-    X, y, weight = _present(X, y, sample_weight)
+    X, y, weight = present(X, y, sample_weight)
+    counted, weight = weight != 0, _known(weight, y)
     l2 = jnp.asarray(l2, X.dtype)
     center = jax.lax.stop_gradient(jnp.sum(weight[:, None] * X, axis=0) / weight.sum())
     Xc = X - center[None]
     null = Params(jnp.zeros_like(X[0]), jnp.zeros_like(y[0]))
     if start is None:
-        first = _warm_start(null, *jax.lax.stop_gradient((Xc, y, weight, l2)))
+        first = _warm_start(null, center, *jax.lax.stop_gradient((X, y, weight, l2)))
     else:
         first = _shifted(jax.tree.map(lambda a: jnp.asarray(a, X.dtype), start), center)
     if tolerance is None:
         tolerance = superlinear_tolerance(X)
     solution, certificate = newton.minimize(
         _objective, first, Xc, y, weight, l2, null=null, hessian=_hessian,
-        reach=newton.Reach(Xc, weight != 0), tolerance=tolerance, max_steps=max_steps,
+        reach=newton.Reach(Xc, counted), tolerance=tolerance, max_steps=max_steps,
     )  # fmt: skip
     params = _shifted(solution, -center)
     gap = certificate.gap + jax.lax.stop_gradient(_rounding(params, center))
     return Fit(params, certificate._replace(gap=gap, converged=gap <= tolerance))
 
 
-def _present(X, y, sample_weight):
-    """Rows that count; a label outside [0, 1] that counts, or no weight at all, makes NaN."""
-    X, y, weight = present(X, y, sample_weight)
-    return X, y, known(weight, ~((y < -0.1) | (y > 1.1)))
+def _known(weight, y):
+    """Weights; a label outside [0, 1] that counts, or no weight at all, makes NaN."""
+    return known(weight, ~((y < -0.1) | (y > 1.1)))
 
 
 def _shifted(params, c):
@@ -165,8 +165,8 @@ def _objective(params, X, y, weight, l2):
     return weight @ losses + l2 / 2 * params.weights @ params.weights
 
 
-def _warm_start(null, X, y, weight, l2):
-    """Minimiser over every m-th row, where that is many rows, else the null model.
+def _warm_start(null, c, X, y, weight, l2):
+    """Minimiser over every m-th row of x − c, where that is many rows, else the null model.
 
     It moves only the path to the minimum of (2). The sample is a view of the rows as
     (n/m, m): where they are sharded each device takes its own and none travels.
@@ -175,12 +175,13 @@ def _warm_start(null, X, y, weight, l2):
     m = _stride(n, d)
     if m == 1:
         return null
-    sample = (X.reshape(n // m, m, d)[:, 0], y.reshape(-1, m)[:, 0], weight.reshape(-1, m)[:, 0])
+    rows, labels, weights = (a.reshape(n // m, m, *a.shape[1:])[:, 0] for a in (X, y, weight))
     found = newton.minimize(
-        _objective, null, *sample, l2 / m, null=null, hessian=_hessian, tolerance=1e-3, max_steps=8
-    )[0]
-    better = _objective(found, X, y, weight, l2) < _objective(null, X, y, weight, l2)
-    return jax.tree.map(lambda a, b: jnp.where(better, a, b), found, null)
+        _objective, null, rows - c[None], labels, weights, l2 / m, null=null, hessian=_hessian,
+        tolerance=1e-3, max_steps=8,
+    )[0]  # fmt: skip
+    first, null_value = (_objective(p, X - c[None], y, weight, l2) for p in (found, null))
+    return jax.tree.map(lambda a, b: jnp.where(first < null_value, a, b), found, null)
 
 
 def _stride(n, d):

@@ -123,8 +123,9 @@ def minimize(
     target = tolerance * scale * (1 if reach is None else 0.5)
     state = _iterate(function, curvature, reach, flat, target, max_steps)
     x = implicit.attach(jax.grad(objective), unravel(state.x), *args)
+    value = implicit.attach(lambda v, x, *args: v - objective(x, *args), state.value, x, *args)
     above = state.decrement / 2 if reach is None else _bound(reach, state)
-    return x, certify(objective(x, *args), above, scale, steps=state.steps, tolerance=tolerance)
+    return x, certify(value, above, scale, steps=state.steps, tolerance=tolerance)
 
 
 def excess(
@@ -149,17 +150,17 @@ def _bound(reach, state):
     values, vectors = jnp.linalg.eigh(jnp.triu(state.factor).T @ jnp.triu(state.factor))
     least = jnp.finfo(values.dtype).eps * values.size
     root = state.scale[:, None] * vectors * lax.rsqrt(jnp.maximum(values, least))[None]
-    squares = state.scale**2
-    # aᵀH⁻¹a ≤ Σⱼ aⱼ²/H_jj · ‖(scaled H)⁻¹‖₂
-    norms = jnp.where(reach.counted, reach.features**2 @ squares[:-1] + squares[-1], 0)
-    cheap = jnp.max(norms) / jnp.maximum(values[0], least)
+    # aᵀH⁻¹a ≤ Σⱼ maxᵢ aᵢⱼ²/H_jj · ‖(scaled H)⁻¹‖₂
+    largest = jnp.max(jnp.where(reach.counted[:, None], jnp.abs(reach.features), 0), axis=0)
+    norm = jnp.sum((jnp.append(largest, 1) * state.scale) ** 2)
+    cheap = norm / jnp.maximum(values[0], least)
     stretch = jnp.exp(state.moved)
 
     def exact():
         rows = jnp.sum((reach.features @ root[:-1] + root[-1][None]) ** 2, axis=1)
         return jnp.max(jnp.where(reach.counted, rows, 0))
 
-    rho2 = lax.cond(stretch**2 * cheap * state.decrement < 0.1, lambda: cheap, exact)
+    rho2 = lax.cond(stretch**2 * cheap * state.decrement < 0.5, lambda: cheap, exact)
     u = stretch * jnp.sqrt(rho2 * state.decrement)
     return excess(stretch * state.decrement, u, state.value)
 
