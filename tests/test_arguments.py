@@ -79,16 +79,16 @@ MISUSE = [
     ),
     (
         lambda: jax.vmap(lambda x: ridge.predict(PARAMS, (x, 1.0, None)))(Y),
-        "linear.ridge.predict: x must be a float array of shape (d,), got tuple of length 3 of "
+        "linear.plane.predict: x must be a float array of shape (d,), got tuple of length 3 of "
         "float64[], float and NoneType; convert it with jnp.asarray.",
     ),
     (
         lambda: ridge.predict({"weights": PARAMS.weights}, X[0]),
-        "linear.ridge.predict: params must be linear.ridge.Params, got dict of length 1.",
+        "linear.plane.predict: params must be linear.plane.Params, got dict of length 1.",
     ),
     (
         lambda: ridge.predict(PARAMS, object()),
-        "linear.ridge.predict: x must be a float array of shape (d,), got object.",
+        "linear.plane.predict: x must be a float array of shape (d,), got object.",
     ),
     (
         lambda: columns.solve(X, Y[:3]),

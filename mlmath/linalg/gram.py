@@ -21,7 +21,7 @@ Time O(nd²) for (2) and (3), memory that of a block.
 >>> print(gram.gram(X, s))
 [[19. 26.]
  [26. 36.]]
->>> print(gram.row_sum(lambda X, c: jnp.sum(X - c, axis=0), (X,), jnp.array([1.0, 1.0])))
+>>> print(gram.row_sum(lambda X, c: jnp.sum(X - c[None], axis=0), (X,), jnp.array([1.0, 1.0])))
 [2. 4.]
 """
 
