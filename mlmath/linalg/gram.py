@@ -6,6 +6,10 @@ With rows xᵢ, weights sᵢ and any function F that adds up over rows,
     G = Σᵢ sᵢ xᵢxᵢᵀ = XᵀSX                                                     (2)
     Gᵃ = Σᵢ sᵢ (xᵢ, 1)(xᵢ, 1)ᵀ                                                 (3)
 
+and for many weights of the same rows, as in a sweep by ``vmap``, one product of matrices
+
+    vec Gᵃ_c = Σᵢ s_ci vec (xᵢ, 1)(xᵢ, 1)ᵀ                                      (4)
+
 On a CPU a block fits the cache: what F makes of its rows (centred, weighted) is never written
 to memory, and the sum of sums of blocks rounds less than one long sum. Elsewhere, and for few
 rows, F takes all rows at once. Rows sharded over the devices stay where they are: each device
@@ -32,7 +36,9 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
+from jax.custom_batching import custom_vmap
 from jaxtyping import Array, Float
 
 from mlmath.arrays import Real
@@ -48,9 +54,8 @@ def gram(X: Float[Real, "n d"], weight: Float[Real, " n"]) -> Float[Array, "d d"
 
 
 def affine_gram(X: Float[Real, "n d"], weight: Float[Real, " n"]) -> Float[Array, "d+1 d+1"]:
-    """Weighted Gram matrix of the rows with a 1 at their end, eq. (3)."""
-    inner, border, corner = row_sum(_moments, (X, weight))
-    return jnp.block([[inner, border[:, None]], [border[None], corner[None, None]]])
+    """Weighted Gram matrix of the rows with a 1 at their end, eq. (3); under ``vmap`` eq. (4)."""
+    return _affine_gram(jnp.asarray(X), jnp.asarray(weight))
 
 
 def row_sum(
@@ -115,3 +120,42 @@ def _gram(X, weight):
 
 def _moments(X, weight):
     return _gram(X, weight), weight @ X, jnp.sum(weight)
+
+
+def _affine(X, weight):
+    inner, border, corner = row_sum(_moments, (X, weight))
+    return jnp.block([[inner, border[:, None]], [border[None], corner[None, None]]])
+
+
+@jax.custom_jvp
+def _affine_gram(X, weight):
+    return _lane(X, weight)
+
+
+@_affine_gram.defjvp
+def _(primals, tangents):
+    return _affine_gram(*primals), jax.jvp(_affine, primals, tangents)[1]
+
+
+@custom_vmap
+def _lane(X, weight):
+    return _affine(X, weight)
+
+
+@_lane.def_vmap
+def _(size, batched, X, weight):
+    """Lanes that differ in their weights alone share the products, where lanes are many."""
+    if batched[0] or size < X.shape[1]:
+        return jax.vmap(_affine, [0 if many else None for many in batched])(X, weight), True
+    rows = max(256, _BLOCK // X.shape[1] ** 2)  # so that a block of products fits the cache
+    return row_sum(_lanes, (X, weight.T), block=rows * max(X.shape[1], size)), True
+
+
+def _lanes(X, weights):
+    """Eq. (4) for the columns of ``weights``, each pair of columns of X once."""
+    A = jnp.concatenate([X, jnp.ones_like(X[:, :1])], axis=1)
+    p = A.shape[1]
+    i, j = np.triu_indices(p)
+    place = np.zeros((p, p), int)
+    place[i, j] = place[j, i] = np.arange(len(i))
+    return (weights.T @ (A[:, i] * A[:, j]))[:, place]

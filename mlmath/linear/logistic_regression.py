@@ -51,6 +51,7 @@ from mlmath.certificate import Certificate, superlinear_tolerance
 from mlmath.compiled import compiled
 from mlmath.linalg.gram import affine_gram
 from mlmath.optimize import newton
+from mlmath.statistics.center import near_mean
 from mlmath.statistics.weights import known, present
 
 __all__ = ["Fit", "Params", "fit", "log_odds", "loss", "objective", "predict"]
@@ -126,7 +127,7 @@ def fit(
     X, y, weight = present(X, y, sample_weight)
     counted, weight = weight != 0, _known(weight, y)
     l2 = jnp.asarray(l2, X.dtype)
-    center = jax.lax.stop_gradient(jnp.sum(weight[:, None] * X, axis=0) / weight.sum())
+    center = near_mean(X, weight)
     Xc = X - center[None]
     null = Params(jnp.zeros_like(X[0]), jnp.zeros_like(y[0]))
     if start is None:

@@ -35,19 +35,19 @@ References:
     Hastie, Tibshirani & Friedman (2009), The Elements of Statistical Learning, §3.4.1, eq. 3.44.
 """
 
+from functools import partial
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax import lax
-from jax.scipy.linalg import cho_factor, cho_solve
 from jaxtyping import Array, Float
 
 from mlmath.arrays import Real, Scalar
 from mlmath.certificate import Certificate, certify, superlinear_tolerance
 from mlmath.compiled import compiled
-from mlmath.linalg import gram
+from mlmath.linalg import gram, shifted
 from mlmath.linear.plane import Params, loss, predict
+from mlmath.statistics.center import near_mean
 from mlmath.statistics.weights import present
 
 __all__ = ["Fit", "Params", "fit", "loss", "objective", "predict"]
@@ -93,14 +93,14 @@ def fit(
         tolerance: largest gap that counts as converged; 4ε of the dtype if None.
     """
     X, y, weight = present(X, y, sample_weight)
-    l2 = jnp.broadcast_to(jnp.asarray(l2, X.dtype), X.shape[1:])
+    l2 = jnp.asarray(l2, X.dtype)
     route = _primal if X.shape[1] <= X.shape[0] else _dual
     w, center, mean, null, bound = route(X, y, weight, l2)
     squares, descent = gram.row_sum(_residual, (X, y, weight), w, center, mean)
     return Fit(
         Params(w, mean - center @ w),
         certify(
-            (squares + l2 @ w**2) / 2,
+            (squares + jnp.sum(l2 * w**2)) / 2,
             bound(l2 * w - descent) / 2,
             null / 2,
             tolerance=superlinear_tolerance(X) if tolerance is None else tolerance,
@@ -114,13 +114,19 @@ def _primal(X, y, weight, l2):
     Moments about any c near the mean, here its first rounding, give those about the mean.
     """
     total = jnp.sum(weight)
-    c, m = lax.stop_gradient((jnp.sum(weight[:, None] * X, axis=0) / total, weight @ y / total))
+    c, m = near_mean(X, weight), near_mean(y[:, None], weight)[0]
     outer, cross, first, square, shift = gram.row_sum(_moments, (X, y, weight), c, m)
     away, above = first / total, shift / total
-    h = outer - jnp.outer(first, away) + jnp.diag(l2)
-    factor = cho_factor(jnp.where(jnp.isfinite(h).all(), h, jnp.nan))  # ∞ would give w = 0
-    w = cho_solve(factor, cross - first * above)
-    return w, c + away, m + above, square - shift * above, lambda g: g @ cho_solve(factor, g)
+    solve = _solver(outer - jnp.outer(first, away), l2)
+    w = solve(cross - first * above)
+    return w, c + away, m + above, square - shift * above, lambda g: g @ solve(g)
+
+
+def _solver(h, l2):
+    """b ↦ (h + Λ)⁻¹b; one penalty for all columns is a shift, which candidates share."""
+    if jnp.shape(l2) == ():
+        return partial(shifted.solve, shifted.prepare(h), l2)
+    return partial(shifted.solve, shifted.prepare(h + jnp.diag(l2)), 0.0)
 
 
 def _moments(X, y, weight, c, m):
@@ -142,7 +148,7 @@ def _dual(X, y, weight, l2):
     total = jnp.sum(weight)
     center, mean = weight @ X / total, weight @ y / total
     Xc, yc = X - center[None], y - mean
-    scaled = Xc / l2[None]
+    scaled = Xc / jnp.broadcast_to(l2, X.shape[1:])[None]
     system = jnp.eye(len(y), dtype=X.dtype) + weight[:, None] * (Xc @ scaled.T)
     w = jnp.linalg.solve(system, weight * yc) @ scaled
     return w, center, mean, weight @ yc**2, lambda g: g @ (g / l2)

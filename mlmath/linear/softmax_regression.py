@@ -58,6 +58,7 @@ from mlmath.certificate import Certificate, superlinear_tolerance
 from mlmath.compiled import compiled
 from mlmath.linalg.gram import affine_gram
 from mlmath.optimize import newton_cg
+from mlmath.statistics.center import near_mean
 from mlmath.statistics.weights import known, present
 
 __all__ = ["Fit", "Params", "fit", "log_odds", "loss", "objective", "predict"]
@@ -143,7 +144,7 @@ def fit(
         raise ValueError(f"start must have {classes} classes, got {len(start.bias)}.")
     X, own, weight = _present(X, y, sample_weight, classes)
     l2 = jnp.asarray(l2, X.dtype)
-    center = jax.lax.stop_gradient(weight @ X / weight.sum())
+    center = near_mean(X, weight)
     X = X - center[None]
     null = Params(jnp.zeros((classes, X.shape[1]), X.dtype), jnp.zeros(classes, X.dtype))
     first = jax.tree.map(lambda a: jnp.asarray(a, X.dtype), null if start is None else start)

@@ -8,7 +8,7 @@ and ½δ² is the decrease that the quadratic model promises: an estimate of L(x
 a quadratic and asymptotically exact at any minimum with a regular Hessian. A step is taken
 only if L does not rise beyond rounding and all stays finite; otherwise t is halved. The
 Hessian is kept while a step with it shrinks δ² at least tenfold (a chord step costs one
-gradient) and computed anew when it does not.
+gradient), for as many steps as it is worth in gradients, and computed anew otherwise.
 
 Far from the minimum ½δ² can be far too small. Where rows aᵢ are known with
 
@@ -49,7 +49,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 from jax.flatten_util import ravel_pytree
-from jax.scipy.linalg import cho_factor, cho_solve
+from jax.scipy.linalg import cho_factor, cho_solve, solve_triangular
 from jaxtyping import Array, Bool, Float
 
 from mlmath.arrays import Count, Scalar
@@ -59,6 +59,7 @@ from mlmath.certificate import Certificate, certify, superlinear_tolerance
 __all__ = ["Reach", "excess", "minimize"]
 
 _KEEP = 0.1  # largest δ²⁺/δ² at which the Hessian is kept
+_WORTH = 16  # a Hessian costs about d/16 gradients, which is how many steps it serves at most
 
 
 class Reach(NamedTuple):
@@ -81,6 +82,7 @@ class _State(NamedTuple):
     length: Any  # t of the next step
     steps: Any
     fresh: Any  # the Hessian was computed at x, or is as good
+    kept: Any  # steps taken with it
 
 
 def minimize(
@@ -147,13 +149,11 @@ def _distances(reach, v):
 
 def _bound(reach, state):
     """Bound (3) on L(x) − L*, with a cheap bound on ρ² where that is good enough."""
-    values, vectors = jnp.linalg.eigh(jnp.triu(state.factor).T @ jnp.triu(state.factor))
-    least = jnp.finfo(values.dtype).eps * values.size
-    root = state.scale[:, None] * vectors * lax.rsqrt(jnp.maximum(values, least))[None]
-    # aᵀH⁻¹a ≤ Σⱼ maxᵢ aᵢⱼ²/H_jj · ‖(scaled H)⁻¹‖₂
+    identity = jnp.eye(len(state.scale), dtype=state.scale.dtype)
+    root = state.scale[:, None] * solve_triangular(state.factor, identity)  # H⁻¹ = root rootᵀ
+    # aᵀH⁻¹a ≤ (Σⱼ |aⱼ| √(H⁻¹)ⱼⱼ)²
     largest = jnp.max(jnp.where(reach.counted[:, None], jnp.abs(reach.features), 0), axis=0)
-    norm = jnp.sum((jnp.append(largest, 1) * state.scale) ** 2)
-    cheap = norm / jnp.maximum(values[0], least)
+    cheap = (jnp.append(largest, 1) @ jnp.sqrt(jnp.sum(root**2, axis=1))) ** 2
     stretch = jnp.exp(state.moved)
 
     def exact():
@@ -182,7 +182,7 @@ def _iterate(function, hessian, reach, x, target, max_steps):
     first = _State(
         x, value, gradient, jnp.eye(x.size, dtype=x.dtype), jnp.ones_like(x), x,
         jnp.zeros_like(value), gradient, jnp.full_like(value, jnp.inf), jnp.ones_like(value),
-        jnp.asarray(0), jnp.asarray(False),
+        jnp.asarray(0), jnp.asarray(False), jnp.asarray(0),
     )  # fmt: skip
     return lax.while_loop(unfinished, descend, _refresh(hessian, first))
 
@@ -200,6 +200,7 @@ def _refresh(hessian, state):
         decrement=state.gradient @ direction,
         length=jnp.ones_like(state.length),
         fresh=jnp.ones_like(state.fresh),
+        kept=jnp.zeros_like(state.kept),
     )
 
 
@@ -219,7 +220,8 @@ def _step(value_and_gradient, reach, state):
         decrement=decrement,
         moved=state.moved if reach is None else jnp.max(_distances(reach, v - state.origin)),
         length=jnp.ones_like(state.length),
-        fresh=decrement <= _KEEP * state.decrement,
+        fresh=(decrement <= _KEEP * state.decrement) & (state.kept < v.size // _WORTH),
+        kept=state.kept + 1,
     )
     refused = state._replace(length=state.length / 2)
     chosen = jax.tree.map(lambda a, b: jnp.where(taken, a, b), proposed, refused)

@@ -27,6 +27,7 @@ References:
     preprocessing belongs inside the folds).
 """
 
+import inspect
 from collections.abc import Callable
 from functools import cache
 from typing import Any, NamedTuple
@@ -93,6 +94,7 @@ def compose(transformation: Any, model: Any) -> Composed:
         """Predict for ONE example, eq. (1)."""
         return model.predict(params.model, transformation.transform(params.transformation, x))
 
+    fit.__signature__ = inspect.signature(model.fit)  # type: ignore[attr-defined]  # its names
     return Composed(fit, predict)
 
 

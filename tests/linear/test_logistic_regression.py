@@ -158,7 +158,10 @@ def test_the_gap_is_a_bound_at_each_stopping_point(data, far):
         c = logistic_regression.fit(X, y, l2=0.01, start=start, max_steps=steps).certificate
         excess = float(c.objective) - best
         assert float(c.gap) * len(y) * np.log(2) >= excess * (1 - 1e-9) - 1e-10
-        assert bool(c.converged) == (excess < 1e-11 * best)
+        proved = 4 * np.finfo(float).eps * len(y) * np.log(2)
+        assert bool(c.converged) == (float(c.gap) <= 4 * np.finfo(float).eps)
+        assert not c.converged or excess <= proved + 1e-14 * best
+    assert bool(logistic_regression.fit(X, y, l2=0.01, start=start).certificate.converged)
 
 
 def test_influence_equals_refitting_without_the_row(data):
