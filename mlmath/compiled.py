@@ -6,8 +6,9 @@ from typing import Any, ParamSpec, TypeVar, cast
 
 import jax
 import numpy as np
+from jax.tree_util import Partial
 
-__all__ = ["compiled"]
+__all__ = ["as_argument", "compiled"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -38,6 +39,15 @@ def compiled(*, static: tuple[str, ...] = ()) -> Callable[[Callable[P, R]], Call
         return cast(Callable[P, R], entry)
 
     return decorate
+
+
+def as_argument(function: Callable[..., Any]) -> Partial:
+    """``function`` as an argument of a compiled program.
+
+    It is told apart by identity, or by equality where its type has that; the numbers that a
+    ``Partial`` carries are traced, so that new ones compile nothing.
+    """
+    return function if isinstance(function, Partial) else Partial(function)
 
 
 def _large(argument: Any) -> bool:

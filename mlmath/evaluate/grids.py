@@ -27,16 +27,16 @@ from typing import Any, TypeAlias
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Shaped
+from jaxtyping import Array, Float
 
 from mlmath.arrays import Real, Scalar
 
 __all__ = ["Grid", "log_uniform", "product", "random"]
 
-Grid: TypeAlias = Mapping[str, Shaped[Real, "c ..."]]
+Grid: TypeAlias = Mapping[str, Any]  # arrays with a leading axis of candidates
 
 
-def product(**values: Shaped[Real, "v ..."]) -> dict[str, Any]:
+def product(**values: Real) -> dict[str, Any]:
     """Every combination of the values of each name, eq. (1).
 
     Args:
@@ -44,8 +44,7 @@ def product(**values: Shaped[Real, "v ..."]) -> dict[str, Any]:
     """
     index = jnp.meshgrid(*(jnp.arange(len(v)) for v in values.values()), indexing="ij")
     return {
-        name: jnp.asarray(v)[i.ravel()]
-        for (name, v), i in zip(values.items(), index, strict=True)
+        name: jnp.asarray(v)[i.ravel()] for (name, v), i in zip(values.items(), index, strict=True)
     }
 
 

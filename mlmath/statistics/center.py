@@ -21,6 +21,7 @@ so that one lane with a row far away moves no other. It carries no derivative, a
 [4.]
 """
 
+import jax
 import jax.numpy as jnp
 from jax import lax
 from jax.custom_batching import custom_vmap
@@ -37,16 +38,16 @@ def near_mean(X: Float[Real, "n d"], weight: Float[Real, " n"]) -> Float[Array, 
     return lax.stop_gradient(_near_mean(*fixed))
 
 
-@custom_vmap
-def _near_mean(X, weight):
+def _mean(X, weight):
     return jnp.sum(weight[:, None] * X, axis=0) / jnp.sum(weight)
+
+
+_near_mean = custom_vmap(_mean)
 
 
 @_near_mean.def_vmap
 def _(size, batched, X, weight):
     if batched[0]:
-        means = jnp.sum(weight[..., None] * X, axis=1) / jnp.sum(weight, axis=-1, keepdims=True)
-        return means, True
+        return jax.vmap(_mean, [0 if many else None for many in batched])(X, weight), True
     means = weight @ X / jnp.sum(weight, axis=1, keepdims=True)
-    means = jnp.where(jnp.isfinite(means), means, jnp.nan)
-    return jnp.nanmedian(means, axis=0), False
+    return jnp.nanmedian(jnp.where(jnp.isfinite(means), means, jnp.nan), axis=0), False

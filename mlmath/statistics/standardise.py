@@ -94,7 +94,8 @@ def fit(X: Float[Real, "n d"], *, sample_weight: Float[Real, " n"] | None = None
     offset = X - first[None]
     shift = weight @ offset / total
     center = first + shift
-    largest = jax.lax.stop_gradient(jnp.max(jnp.abs(offset), axis=0))
+    counted = jnp.where((weight != 0)[:, None], jnp.abs(offset), 0)
+    largest = jax.lax.stop_gradient(jnp.max(counted, axis=0))
     unit = jnp.where(largest > 0, largest, 1)  # so that no square leaves the range of the dtype
     squares = weight @ (offset / unit[None]) ** 2 / total - (shift / unit) ** 2
     varies = squares > (4 * float(jnp.finfo(X.dtype).eps) * center / unit) ** 2

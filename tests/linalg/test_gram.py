@@ -82,6 +82,43 @@ def test_a_sweep_over_weights_is_a_loop():
             np.testing.assert_allclose(a[lane], b, atol=1e-11)
 
 
+@pytest.mark.parametrize("lanes", [2, 9])
+@pytest.mark.parametrize("n", [50, 3000])
+def test_many_weightings_are_equation_4(n, lanes):
+    X, _ = sample(n)
+    W = np.random.default_rng(1).random((lanes, n))
+    A = np.c_[X, np.ones(n)]
+    found = jax.vmap(gram.affine_gram, (None, 0))(X, W)
+    for G, s in zip(found, W, strict=True):
+        np.testing.assert_allclose(G, A.T @ np.diag(s) @ A, rtol=1e-12)
+    if lanes == 9:
+        vectors = W @ (A[:, :, None] * A[:, None, :]).reshape(n, -1)
+        np.testing.assert_allclose(found.reshape(lanes, -1), vectors, rtol=1e-12)
+
+
+def test_many_weightings_are_one_product_of_matrices():
+    X, _ = sample(50)
+    W = np.ones((20, 50))
+    program = str(jax.make_jaxpr(jax.vmap(gram.affine_gram, (None, 0)))(X, W))
+    assert "f64[20,50,7]" not in program  # a weighted copy of the rows per lane
+    assert program.count("dot_general") == 1
+
+
+def test_many_weightings_have_the_derivatives_of_a_loop():
+    X, _ = sample(40, 3)
+    W = np.random.default_rng(1).random((5, 40))
+
+    def size(lanes):
+        return lambda X, W: jnp.sum(jnp.sin(lanes(X, W) / 100))
+
+    many = size(jax.vmap(gram.affine_gram, (None, 0)))
+    loop = size(lambda X, W: jnp.stack([gram.affine_gram(X, s) for s in W]))
+    for argument in (0, 1):
+        for derivative in (jax.grad, jax.jacfwd):
+            found, right = (derivative(f, argument)(X, W) for f in (many, loop))
+            np.testing.assert_allclose(found, right, rtol=1e-9, atol=1e-12)
+
+
 def test_sharded_rows_stay_where_they_are():
     X, s = sample(1040)
     center = X.mean(0)
@@ -100,3 +137,16 @@ def test_short_sums_keep_digits_that_one_long_sum_of_float32_loses():
     ones = np.ones((2**25, 1), np.float32)
     found = gram.row_sum(lambda X: jax.lax.reduce(X, np.float32(0), jax.lax.add, (0,)), (ones,))
     assert found[0] == 2**25
+
+
+def test_sharded_rows_stay_under_many_weightings():
+    X, _ = sample(8 * 41)
+    W = np.random.default_rng(1).random((10, 8 * 41))
+    mesh = jax.make_mesh((8,), ("rows",), axis_types=(AxisType.Auto,))
+    Xs = jax.device_put(X, NamedSharding(mesh, PartitionSpec("rows")))
+    Ws = jax.device_put(W, NamedSharding(mesh, PartitionSpec(None, "rows")))
+    program = jax.jit(jax.vmap(gram.affine_gram, (None, 0))).lower(Xs, Ws).compile()
+    for collective in ("all-gather", "all-to-all", "collective-permute"):
+        assert collective not in program.as_text()
+    A = np.c_[X, np.ones(len(X))]
+    np.testing.assert_allclose(program(Xs, Ws)[3], A.T @ np.diag(W[3]) @ A)

@@ -1,0 +1,65 @@
+"""The common centre against its definition."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from mlmath.statistics import center
+
+
+def sample(n=30, d=3, lanes=5):
+    rng = np.random.default_rng(0)
+    return rng.normal(size=(n, d)) + 7, rng.random((lanes, n))
+
+
+def test_one_weighting_gives_its_mean():
+    X, W = sample()
+    np.testing.assert_allclose(center.near_mean(X, W[0]), W[0] @ X / W[0].sum(), rtol=1e-12)
+
+
+def test_lanes_share_the_median_of_their_means_and_one_far_lane_moves_none():
+    X, W = sample()
+    X[4] = 1e30
+    W[1:, 4] = 0
+    means = (W @ X) / W.sum(axis=1, keepdims=True)
+    shared = jax.vmap(lambda s: center.near_mean(X, s))(W)
+    for lane in shared:
+        np.testing.assert_allclose(lane, np.median(means, axis=0), rtol=1e-12)
+    assert np.abs(shared).max() < 10
+
+
+def test_a_lane_without_weight_is_not_counted():
+    X, W = sample(lanes=4)
+    W[2] = 0
+    means = (W @ X)[[0, 1, 3]] / W.sum(axis=1)[[0, 1, 3], None]
+    shared = jax.vmap(lambda s: center.near_mean(X, s))(W)
+    np.testing.assert_allclose(shared[0], np.median(means, axis=0), rtol=1e-12)
+
+
+def test_rows_that_differ_by_lane_have_their_own_means():
+    X, W = sample()
+    Xs = np.stack([X, X + 1, X * 2])
+    found = jax.vmap(center.near_mean)(Xs, W[:3])
+    np.testing.assert_allclose(
+        found, [s @ x / s.sum() for x, s in zip(Xs, W, strict=False)], rtol=1e-12
+    )
+    found = jax.vmap(lambda x: center.near_mean(x, W[0]))(Xs)
+    np.testing.assert_allclose(found, [W[0] @ x / W[0].sum() for x in Xs], rtol=1e-12)
+
+
+def test_lanes_make_no_copy_of_the_rows():
+    X, W = sample(n=31)
+
+    def away(s):
+        return X - center.near_mean(X, s)[None]
+
+    program = str(jax.make_jaxpr(jax.vmap(lambda s: jnp.sum(away(s)) * s[0]))(W))
+    assert "f64[31,3]" in program
+    assert "f64[5,31,3]" not in program
+
+
+def test_it_carries_no_derivative():
+    X, W = sample()
+    assert not np.any(jax.jacobian(lambda s: center.near_mean(X, s))(W[0]))
+    lanes = jax.grad(lambda W: jnp.sum(jax.vmap(lambda s: center.near_mean(X, s))(W)))(W)
+    assert not np.any(lanes)
