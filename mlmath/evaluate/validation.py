@@ -46,7 +46,9 @@ from mlmath.evaluate.folds import Folds
 from mlmath.evaluate.grids import Grid
 from mlmath.nearest import hint
 
-__all__ = ["Scored", "Validation", "cross_validate", "cross_validate_seeds", "score_all"]
+__all__ = [
+    "Scored", "Validation", "check_grid", "cross_validate", "cross_validate_seeds", "score_all",
+]  # fmt: skip
 
 
 class Validation(NamedTuple):
@@ -134,7 +136,7 @@ def score_all(
             the fit takes no such hyperparameter, or the score is not one number.
     """
     _check(folds)
-    _check_grid(fit, grid)
+    check_grid(fit, grid)
     given = () if keys is None else (keys,)
     return _score_all(
         as_argument(fit),
@@ -205,7 +207,13 @@ def _check(folds):
         raise ValueError("folds must hold at least one fold, got none.")
 
 
-def _check_grid(fit, grid):
+def check_grid(fit: Callable[..., Any], grid: Grid) -> None:
+    """Raise what is wrong with a grid for this fit before anything runs.
+
+    Raises:
+        ValueError: if it holds no candidate, its arrays differ in length, or the fit takes no such
+            hyperparameter.
+    """
     for name, values in grid.items():
         if jnp.ndim(values) == 0:
             raise ValueError(f"grid['{name}'] must be an array of candidates, got one number.")
