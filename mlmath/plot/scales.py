@@ -36,7 +36,7 @@ def kind(values: Float[Real, " m"]) -> str:
     if len(positive) == 2:
         geometric = ratios[0] > np.log(10) - 1e-6
     else:
-        geometric = ratios.std() / ratios.mean() < (1 - 1e-6) * gaps.std() / gaps.mean()
+        geometric = ratios.std() / ratios.mean() < gaps.std() / gaps.mean()
     if not geometric:
         return "linear"
     return "log" if len(positive) == len(distinct) else "symlog"

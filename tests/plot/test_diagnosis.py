@@ -75,7 +75,8 @@ def test_a_weight_is_a_repetition_and_0_an_absence():
     p, y = sample()
     weight = np.random.default_rng(1).integers(0, 3, len(y))
     repeated = reliability(diagnosis.calibration(p.repeat(weight), y.repeat(weight)))
-    p, y = np.where(weight == 0, np.nan, p), np.where(weight == 0, 7, y)
+    p = np.where((weight == 0) & (p > 0.5), np.nan, p)
+    y = np.where(weight == 0, 7, y)
     figure = diagnosis.calibration(p, y, sample_weight=weight.astype(float))
     weighted = reliability(figure)
     np.testing.assert_allclose(weighted[0], repeated[0])
@@ -198,14 +199,14 @@ def test_a_residual_of_weight_0_is_absent():
     predicted, y = regression()
     weight = np.r_[np.zeros(10), np.ones(90)]
     without = diagnosis.residuals(predicted[10:], y[10:])
-    y[:10] = np.nan
+    y[:5], y[5:10] = np.nan, 1e6
     figure = diagnosis.residuals(predicted, y, sample_weight=weight)
     for a, b in zip(figure.axes, without.axes, strict=True):
         offsets = (axes.collections[0].get_offsets() for axes in (a, b))
         np.testing.assert_allclose(*offsets)
     assert named(figure) == named(without)
     counted = diagnosis.residuals(predicted, y)
-    assert "10 of 100 rows without a finite value" in named(counted)
+    assert "5 of 100 rows without a finite value" in named(counted)
 
 
 def test_influence_is_a_stem_for_each_row_and_names_the_largest():
