@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from jaxtyping import Float
 
 from mlmath.arrays import Labels, Real
+from mlmath.plot import ranking
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -32,7 +33,10 @@ def confusion_matrix(
     for i, j in np.ndindex(k, k):
         if counts[i, j]:
             axes.text(j, i, str(counts[i, j]), ha="center", va="center", fontsize=9)
-    axes.set_xticks(range(k), list(names), rotation=45 if k < 8 else 0)
+    if max(map(len, names)) > 3:
+        axes.set_xticks(range(k), list(names), rotation=45, ha="right", rotation_mode="anchor")
+    else:
+        axes.set_xticks(range(k), list(names))
     axes.set_yticks(range(k), list(names))
     axes.set(xlabel="predicted class", ylabel="observed class")
     return figure
@@ -66,16 +70,6 @@ def receiver_operating_characteristic(probability: Float[Real, " n"], label: Lab
     Tied probabilities are crossed in one step, so the area under the curve is exact.
     """
     import numpy as np
-    from matplotlib.figure import Figure
 
-    p, y = np.asarray(probability), np.asarray(label).astype(float)
-    thresholds = np.unique(p)[::-1]
-    true = np.array([0, *(y[p >= t].sum() for t in thresholds)]) / max(y.sum(), 1)
-    false = np.array([0, *((1 - y)[p >= t].sum() for t in thresholds)]) / max((1 - y).sum(), 1)
-    figure = Figure(figsize=(4.8, 4.4), layout="constrained")
-    axes = figure.subplots()
-    axes.plot(false, true, label=f"area {np.trapezoid(true, false):.4f}")
-    axes.plot([0, 1], [0, 1], color="0.6", linewidth=1, label="chance")
-    axes.set(xlabel="false positive rate", ylabel="true positive rate", aspect="equal")
-    axes.legend(frameon=False, loc="lower right")
-    return figure
+    everyone = np.ones((1, len(probability)), bool)
+    return ranking.receiver_operating_characteristic(probability[None], label, everyone)
