@@ -177,6 +177,8 @@ def _got(value):
     kind = type(value).__name__
     if isinstance(value, bool | int | float | complex | str | bytes):
         return f"{kind} {value!r:.40}"
+    if hasattr(value, "_fields"):
+        return f"{type(value).__module__}.{kind}".removeprefix("mlmath.")
     if not isinstance(value, list | tuple | dict | set | frozenset):
         return kind
     return f"{kind} of length {len(value)}{_elements(value)}"

@@ -16,6 +16,7 @@ import mlmath
 from mlmath.arguments import ArgumentError, checked
 from mlmath.calculus import implicit
 from mlmath.certificate import certify
+from mlmath.evaluate import selection
 from mlmath.linalg import least_squares as columns
 from mlmath.linear import logistic_regression, perceptron, ridge
 from mlmath.optimize import newton
@@ -26,6 +27,11 @@ X, Y = np.ones((5, 2)), np.arange(5.0)
 PARAMS = ridge.Params(jnp.ones(2), jnp.zeros(()))
 
 MISUSE = [
+    (
+        lambda: selection.choose(Y),
+        f"evaluate.selection.choose: scores must be a float array of shape (f, c, ...), got "
+        f"float64[{len(Y)}].",
+    ),
     (
         lambda: ridge.fit(X, Y[:, None]),
         "linear.ridge.fit: y must be a float array of shape (n,) with n = 5 (from X), "

@@ -75,7 +75,7 @@ def row_sum(
 @partial(jax.custom_jvp, nondiff_argnums=(0, 1))
 def _row_sum(function, block, rows, shared):
     n = rows[0].shape[0]
-    shards = math.gcd(n, jax.device_count())
+    shards = math.gcd(n, math.lcm(*range(1, jax.device_count() + 1)))  # of any of the devices
     count = block // max(1, shards * max(a.size // n for a in rows))  # rows of a shard at a time
     if not 0 < 2 * count <= n // shards:
         return function(*rows, *shared)

@@ -53,7 +53,6 @@ from mlmath.arrays import Real, Scalar
 from mlmath.certificate import Certificate, certify, superlinear_tolerance
 from mlmath.compiled import compiled
 from mlmath.linalg import pseudo_inverse
-from mlmath.linalg.gram import gram
 
 __all__ = ["Solution", "objective", "solve"]
 
@@ -154,7 +153,7 @@ def _solved(rows, target, sign):
     """Root, rank and refined answer."""
     if rows.shape[0] < rows.shape[1]:
         return _severe(rows, target, sign)
-    products = gram(rows, jnp.ones_like(target))
+    products = rows.T @ rows  # whole: beside the branch of _severe a loop over blocks can stall
     square = jnp.diagonal(products)
     scale = lax.rsqrt(square)
     factor = jnp.linalg.cholesky(scale[:, None] * products * scale[None])

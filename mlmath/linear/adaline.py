@@ -102,7 +102,12 @@ def fit(
         start: first iterate; zeros if None.
         tolerance: largest gap that counts as converged; ε^⅔ of the dtype if None.
         epochs: passes over the data.
+
+    Raises:
+        ValueError: if ``epochs`` is negative.
     """
+    if epochs < 0:
+        raise ValueError(f"epochs must be 0 or more, got {epochs}.")
     X, y, weight = present(X, y, sample_weight)
     weight = weight + jnp.where((weight == 0).all(), jnp.nan, 0)
     squares = jnp.sum(X**2, axis=1) + 1

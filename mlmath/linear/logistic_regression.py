@@ -141,12 +141,14 @@ def fit(
         reach=newton.Reach(Xc, counted), tolerance=tolerance, max_steps=max_steps,
     )  # fmt: skip
     params = _shifted(solution, -center)
-    gap = certificate.gap + jax.lax.stop_gradient(_rounding(params, center))
+    convex = (weight >= 0).all() & (l2 >= 0)
+    rounding = jax.lax.stop_gradient(_rounding(params, center))
+    gap = jnp.where(convex, certificate.gap + rounding, jnp.nan)
     return Fit(params, certificate._replace(gap=gap, converged=gap <= tolerance))
 
 
 def _known(weight, y):
-    """Weights; a label outside [0, 1] that counts, or no weight at all, makes NaN."""
+    """Weights; a label that counts and is outside [0, 1] by 1/10, or no weight, makes NaN."""
     return known(weight, ~((y < -0.1) | (y > 1.1)))
 
 

@@ -155,7 +155,9 @@ def fit(
         preconditioner=_preconditioner, reach=_reach, tolerance=tolerance, max_steps=max_steps,
     )  # fmt: skip
     params = _shifted(solution, -center)
-    gap = certificate.gap + jax.lax.stop_gradient(_rounding(params, center))
+    convex = (weight >= 0).all() & (l2 >= 0)
+    rounding = jax.lax.stop_gradient(_rounding(params, center))
+    gap = jnp.where(convex, certificate.gap + rounding, jnp.nan)
     return Fit(params, certificate._replace(gap=gap, converged=gap <= tolerance))
 
 

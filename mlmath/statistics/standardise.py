@@ -11,8 +11,8 @@ The mean is the minimiser of
     L(μ) = ½ Σᵢ sᵢ ‖xᵢ − μ‖²                                                   (3)
 
 A column that does not vary beyond rounding, σⱼ ≤ 4ε|μⱼ|, keeps its units: its scale is 1.
-Sums of squares are taken about a first mean and corrected, so that a large offset costs no
-digits. With all weights 0 the answer is NaN and not converged. There is no target y here: what
+Sums are taken about a first mean, so that a large offset costs no
+digits but those that X itself has lost. With all weights 0 the answer is NaN and not converged. There is no target y here: what
 every fit promises is tested beside this module, alone and in front of a model.
 
 Time and memory O(nd).
@@ -90,14 +90,14 @@ def fit(X: Float[Real, "n d"], *, sample_weight: Float[Real, " n"] | None = None
     """
     X, _, weight = present(X, jnp.zeros(X.shape[0], X.dtype), sample_weight)
     total = jnp.sum(weight)
-    first = weight @ X / total
-    offset = X - first[None]
-    shift = weight @ offset / total
+    first = jnp.sum(weight[:, None] * X, axis=0) / total  # a long product would lose digits
+    shift = jnp.sum(weight[:, None] * (X - first[None]), axis=0) / total
     center = first + shift
+    offset = X - first[None] - shift[None]
     counted = jnp.where((weight != 0)[:, None], jnp.abs(offset), 0)
     largest = jax.lax.stop_gradient(jnp.max(counted, axis=0))
     unit = jnp.where(largest > 0, largest, 1)  # so that no square leaves the range of the dtype
-    squares = weight @ (offset / unit[None]) ** 2 / total - (shift / unit) ** 2
+    squares = weight @ (offset / unit[None]) ** 2 / total
     varies = squares > (4 * float(jnp.finfo(X.dtype).eps) * center / unit) ** 2
     scale = jnp.where(varies, unit * jnp.sqrt(jnp.where(varies, squares, 1)), 1)
     residual = X - center[None]

@@ -143,3 +143,8 @@ def test_doubles_among_single_precision_are_taken_as_single(data):
     rate, decay = np.float64(0.05), np.float64(0.1)
     fitted = adaline.fit(X, y, learning_rate=rate, decay=decay, start=start)
     assert {a.dtype for a in (*fitted.params, *fitted.certificate[:2])} == {jnp.dtype("float32")}
+
+
+def test_fewer_epochs_than_none_are_refused():
+    with pytest.raises(ValueError, match="epochs must be 0 or more, got -1"):
+        adaline.fit(np.ones((3, 1)), np.ones(3), epochs=-1)

@@ -275,3 +275,12 @@ def test_doubles_among_single_precision_are_taken_as_single(data):
     fitted = logistic_regression.fit(*single, l2=np.float64(0.7), start=start)
     assert {a.dtype for a in (*fitted.params, *fitted.certificate[:2])} == {jnp.dtype("float32")}
     assert bool(fitted.certificate.converged)
+
+
+@pytest.mark.parametrize("l2", [1.0, -0.01])
+def test_without_convexity_nothing_is_proved(l2):
+    X, y = np.arange(4.0)[:, None], np.array([1, 0, 1, 1])
+    weight = np.array([-1.0, 1, 1, 1]) if l2 > 0 else np.ones(4)
+    certificate = logistic_regression.fit(X, y, l2=l2, sample_weight=weight).certificate
+    assert np.isnan(certificate.gap)
+    assert not certificate.converged

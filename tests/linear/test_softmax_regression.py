@@ -258,3 +258,12 @@ def test_a_start_of_other_classes_is_refused(data):
     X, y, _ = data
     with pytest.raises(ValueError, match=r"^start must have 2 classes, got 3\."):
         softmax_regression.fit(X, y, start=Params(jnp.zeros((3, 4)), jnp.zeros(3)))
+
+
+@pytest.mark.parametrize("l2", [1.0, -10.0, -1.0])
+def test_without_convexity_nothing_is_proved(l2):
+    X, y = np.arange(4.0)[:, None], np.array([1, 0, 1, 1])
+    weight = np.array([-1.0, 1, 1, 1]) if l2 > 0 else np.ones(4)
+    certificate = softmax_regression.fit(X, y, l2=l2, sample_weight=weight).certificate
+    assert np.isnan(certificate.gap)
+    assert not certificate.converged

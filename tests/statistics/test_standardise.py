@@ -182,3 +182,13 @@ def test_the_gap_has_no_units(data, scale):
 def test_integers_are_refused():
     with pytest.raises(TypeError, match="measurements are floats"):
         standardise.fit(np.ones((3, 2), int))
+
+
+@pytest.mark.parametrize("mean", [1e3, 1e5, 1e6])
+def test_many_rows_far_from_zero_keep_their_spread_in_float32(mean):
+    rng = np.random.default_rng(0)
+    X = (rng.normal(size=(300_000, 2)) + mean).astype(np.float32)
+    double = X.astype(np.float64)
+    params = standardise.fit(X).params
+    np.testing.assert_allclose(params.scale, double.std(axis=0), rtol=1e-3)
+    np.testing.assert_allclose(params.center, double.mean(axis=0), rtol=2e-7)
