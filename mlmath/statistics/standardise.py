@@ -11,8 +11,8 @@ The mean is the minimiser of
     L(μ) = ½ Σᵢ sᵢ ‖xᵢ − μ‖²                                                   (3)
 
 A column that does not vary beyond rounding, σⱼ ≤ 4ε|μⱼ|, keeps its units: its scale is 1.
-Sums are taken about a first mean, so that a large offset costs no
-digits but those that X itself has lost. With all weights 0 the answer is NaN and not converged. There is no target y here: what
+Sums are taken about a first mean, so that a large offset costs no digits but those that X itself
+has lost. With all weights 0 the answer is NaN and not converged. There is no target y here: what
 every fit promises is tested beside this module, alone and in front of a model.
 
 Time and memory O(nd).
