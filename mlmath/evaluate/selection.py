@@ -27,7 +27,7 @@ What is said in ``validation`` of functions and of what is computed once holds h
 >>> score = scorer.scorer(ridge.predict, metrics.r_squared)
 >>> parts = folds.k_fold(jax.random.key(1), 60, folds=5)
 >>> found = selection.search(ridge.fit, score, X, y, parts, {"l2": jnp.logspace(-3, 3, 20)})
->>> found.scores.shape, int(found.best)
+>>> found.scores.shape, int(found.choice.best)
 ((5, 20), 0)
 
 References:
