@@ -62,13 +62,13 @@ def coded(label: Labels, *, classes: int) -> tuple[Int[Array, " n"], Bool[Array,
 
 
 def counted(
-    judged: Bool[Real, " n"], sample_weight: Float[Real, " n"] | None, *inputs: Any
+    judged: Bool[Real, " n"], weight: Float[Real, " n"] | None, *inputs: Any
 ) -> Float[Array, " n"]:
-    """Weights s̃, eq. (1), ones if there are none, in the first float dtype among the rest.
+    """Weights s̃, eq. (1), of ones if there are none, in the first float dtype of the rest.
 
     Args:
         judged: whether the row can be judged.
-        sample_weight: sᵢ; 2 counts the row twice, 0 leaves it out.
+        weight: sᵢ; 2 counts the row twice, 0 leaves it out.
         inputs: the arrays that were given, in the order in which their dtypes are followed.
 
     Raises:
@@ -76,12 +76,12 @@ def counted(
     """
     if judged.shape[0] == 0:
         raise ValueError("there must be at least one row to judge, got none.")
-    given = [a for a in (*inputs, sample_weight) if a is not None]
+    given = [a for a in (*inputs, weight) if a is not None]
     floats = [a.dtype for a in given if jnp.issubdtype(a.dtype, jnp.floating)]
     dtype = floats[0] if floats else jnp.result_type(float)
-    if sample_weight is None:
+    if weight is None:
         return jnp.where(judged, jnp.ones((), dtype), jnp.nan)
-    weight = jnp.asarray(sample_weight, dtype)
+    weight = jnp.asarray(weight, dtype)
     return jnp.where(judged, weight, jnp.where(weight == 0, 0, jnp.nan))
 
 

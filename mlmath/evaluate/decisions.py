@@ -44,7 +44,7 @@ Time O(n) or O(n + k²), memory O(n + k²).
 References:
     van Rijsbergen (1979), Information Retrieval, 2nd ed., ch. 7 (its effectiveness E is 1 − F).
     Brodersen, Ong, Stephan & Buhmann (2010), The balanced accuracy and its posterior
-        distribution, §2.
+        distribution, ICPR.
 """
 
 import jax.numpy as jnp

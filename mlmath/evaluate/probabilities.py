@@ -37,7 +37,8 @@ Time O(n) or O(nk), memory O(n).
 1.0
 
 References:
-    Brier (1950), Verification of forecasts expressed in terms of probability, eq. 2.
+    Brier (1950), Verification of forecasts expressed in terms of probability, Monthly Weather
+        Review 78:1–3.
     Gneiting & Raftery (2007), Strictly proper scoring rules, prediction, and estimation, §3.
 """
 

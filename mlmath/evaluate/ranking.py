@@ -22,7 +22,7 @@ their order. So (3) is the chance that a row of class 1 beats a row of class 0, 
 
 At the edges: without a row of class 1 T, (3) and (4) are NaN, and without one of class 0 F and
 (3); scikit-learn says 0 for (4) and 1 for T beside P. Above the first row that counts P is 1,
-where both curves begin at T = 0. A NaN that counts, or a label that is not 0 or 1, makes everything
+where both curves begin at T = 0. A NaN that counts, or a label that is not 0 or 1, makes all rates
 NaN. ±∞ are scores (scikit-learn refuses them). The scores have no derivative but 0; those in the
 weights are right, at weight 0 too.
 
@@ -38,8 +38,9 @@ Time O(n log n), memory O(n); rows on several devices are gathered, because they
 
 References:
     Hanley & McNeil (1982), The meaning and use of the area under a receiver operating
-        characteristic (ROC) curve, §III (eq. 5).
-    Fawcett (2006), An introduction to ROC analysis, algorithms 1 and 2 (ties).
+        characteristic (ROC) curve, Radiology 143:29–36 (eq. 5).
+    Fawcett (2006), An introduction to ROC analysis, Pattern Recognition Letters 27,
+        algorithms 1 and 2 (ties).
     Manning, Raghavan & Schütze (2008), Introduction to Information Retrieval, §8.4.
 """
 

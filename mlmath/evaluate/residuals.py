@@ -28,7 +28,7 @@ Time O(n), memory O(n).
 0.9486
 
 References:
-    Draper & Smith (1998), Applied Regression Analysis, 3rd ed., §1.3 (R²).
+    Draper & Smith (1998), Applied Regression Analysis, 3rd ed., ch. 1 (R²).
     Chan, Golub & LeVeque (1983), Algorithms for computing the sample variance, eq. 1.7.
 """
 
