@@ -19,7 +19,7 @@ those with a(f) − g − u ≤ rᵢ < a(f) − g for a gap of g rows and a trai
 The order is random in k_fold and shuffle, that of the labels and random within a label in
 stratified, the given one in contiguous and time_series. stratified_shuffle orders by
 
-    jᵢ − t cᵢ/m,  where row i is the jᵢ-th of the cᵢ rows that have its label  (6)
+    jᵢ − t cᵢ/m,  where row i is the jᵢ-th of the cᵢ that count of its label   (6)
 
 in random order within a label, and labels of equal remainders in random order: a label has
 ⌊tc/m⌋ test rows, and one more where the remainder of tc/m is among the largest. group takes the
@@ -27,7 +27,7 @@ groups by falling Σs, of equals the one with the largest label first, and gives
 
     each to the fold whose Σs is the least so far, of equals the first.        (7)
 
-Numbers of test rows of two folds differ by 1 at most in (2) and (3), and in (2) those of each
+The folds' numbers of test rows differ by 1 at most in (2) and (3), in stratified those of each
 label too. Values cannot raise: a label with fewer rows than folds is missing from the tests of
 some, folds beyond the number of rows that count or of groups test on nothing, and a fold
 is as large as its largest group. A row of weight 2 counts as one row in (1), which nothing can
@@ -45,7 +45,8 @@ and have no derivative. Of sharded rows labels and masks move, as sorting needs;
 
 Nested selection divides the training rows of each outer fold: they are the rows that count.
 Masks multiply, so ``outer.train[o] & inner.train[o, f]`` trains and ``outer.train[o] &
-inner.test[o, f]`` tests, and the labels of the outer test rows move no other row.
+inner.test[o, f]`` tests, and the labels of the outer test rows move no other row. One inner
+``Folds`` for all outer folds multiplies as well, and is balanced on average only.
 
 >>> key = jax.random.key(1)
 >>> inner = jax.vmap(
@@ -59,7 +60,7 @@ inner.test[o, f]`` tests, and the labels of the outer test rows move no other ro
 References:
     Hastie, Tibshirani & Friedman (2009), The Elements of Statistical Learning, §7.10.
     Cawley & Talbot (2010), On over-fitting in model selection, §5, for nested selection.
-    Graham (1969), Bounds on multiprocessing timing anomalies, §5, for (7).
+    Kleinberg & Tardos (2005), Algorithm Design, §11.1, Sorted-Balance, for (7).
 """
 
 import math
@@ -70,7 +71,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jaxtyping import Array, Bool, Float, Key
+from jaxtyping import Array, Bool, Float
+from jaxtyping import Key as Keys
 
 from mlmath.arrays import Labels, Real
 from mlmath.compiled import compiled
@@ -80,7 +82,7 @@ __all__ = [
     "stratified", "stratified_shuffle", "time_series",
 ]  # fmt: skip
 
-Draw: TypeAlias = Key[Array, ""]
+Key: TypeAlias = Keys[Array, ""]
 Weight: TypeAlias = Float[Real, " n"] | None
 
 
@@ -92,7 +94,7 @@ class Folds(NamedTuple):
 
 
 @compiled(static=("n", "folds"))
-def k_fold(key: Draw, n: int, *, folds: int = 5, sample_weight: Weight = None) -> Folds:
+def k_fold(key: Key, n: int, *, folds: int = 5, sample_weight: Weight = None) -> Folds:
     """Deal n shuffled rows to ``folds`` folds, eq. (2)."""
     _check(n, folds, sample_weight)
     r, _ = _places(_shuffled(key, n), sample_weight)
@@ -110,7 +112,7 @@ def contiguous(n: int, *, folds: int = 5, sample_weight: Weight = None) -> Folds
 
 
 @compiled(static=("folds",))
-def stratified(key: Draw, y: Labels, *, folds: int = 5, sample_weight: Weight = None) -> Folds:
+def stratified(key: Key, y: Labels, *, folds: int = 5, sample_weight: Weight = None) -> Folds:
     """Deal the rows label by label, shuffled within each, eq. (2).
 
     A continuous y is dealt along its values, so that its distribution is alike in all folds.
@@ -132,7 +134,7 @@ def group(groups: Labels, *, folds: int = 5, sample_weight: Weight = None) -> Fo
     weight = jnp.ones(n, int) if sample_weight is None else jnp.asarray(sample_weight)
     order = jnp.argsort(jnp.asarray(groups))
     member = _runs(jnp.asarray(groups)[order])
-    load = jax.ops.segment_sum(lax.stop_gradient(weight)[order], member, n)
+    load = jax.ops.segment_sum(weight[order], member, n)
     falling = jnp.argsort(load)[::-1]
 
     def give(g, state):
@@ -145,7 +147,7 @@ def group(groups: Labels, *, folds: int = 5, sample_weight: Weight = None) -> Fo
     return _partition(jnp.zeros(n, int).at[order].set(fold[member]), folds)
 
 
-def repeated(key: Draw, make: Callable[[Draw], Folds], *, repeats: int = 10) -> Folds:
+def repeated(key: Key, make: Callable[[Key], Folds], *, repeats: int = 10) -> Folds:
     """Folds of ``repeats`` independent draws, one draw after the other.
 
     Args:
@@ -167,7 +169,7 @@ def leave_one_out(n: int) -> Folds:
 
 @compiled(static=("n", "folds", "test_share"))
 def shuffle(
-    key: Draw, n: int, *, folds: int = 10, test_share: float = 0.1, sample_weight: Weight = None
+    key: Key, n: int, *, folds: int = 10, test_share: float = 0.1, sample_weight: Weight = None
 ) -> Folds:
     """Draw a share of the rows as test rows, anew for each fold, eq. (4); one fold holds out."""
     _check_share(n, folds, test_share, sample_weight)
@@ -182,7 +184,7 @@ def shuffle(
 
 @compiled(static=("folds", "test_share"))
 def stratified_shuffle(
-    key: Draw, y: Labels, *, folds: int = 10, test_share: float = 0.1, sample_weight: Weight = None
+    key: Key, y: Labels, *, folds: int = 10, test_share: float = 0.1, sample_weight: Weight = None
 ) -> Folds:
     """Draw a share of each label as test rows, anew for each fold, eqs. (4) and (6).
 
@@ -198,7 +200,7 @@ def stratified_shuffle(
         c = jax.ops.segment_sum(counted.astype(int), member, n)
         j = jnp.cumsum(counted) - (jnp.cumsum(c) - c)[member]
         t = _test_size(test_share, n, c.sum())
-        tie = jax.random.bits(tie_key, (n,))[member]
+        tie = jax.random.bits(tie_key, (n,), "uint32")[member]
         order = order[jnp.lexsort((tie, j - c[member] * (t / c.sum())))]
         return _places(order, sample_weight)[0] < t
 
@@ -241,7 +243,7 @@ def time_series(
 
 def _shuffled(key, n, *labels):
     """Order of the rows by label, at random within: 64 random bits leave no ties."""
-    return jnp.lexsort((*jax.random.bits(key, (2, n)), *labels))
+    return jnp.lexsort((*jax.random.bits(key, (2, n), "uint32"), *labels))
 
 
 def _counted(n, weight):
@@ -282,9 +284,7 @@ def _check(n, folds, weight):
 def _check_share(n, folds, share, weight):
     _check_least(folds=(folds, 1))
     if not (0 < share < 1 and math.ceil(share * n) < n):
-        raise ValueError(
-            f"test_share must be above 0 and leave rows to train on, got {share} of {n} rows."
-        )
+        raise ValueError(f"test_share={share} is not above 0 with some of {n} rows left to train.")
     _check_length(n, weight)
 
 
