@@ -16,7 +16,15 @@ counts is left out. With pᵢ = sᵢ/N the covariances are
 A row of weight 0 is never drawn. A row of weight 2 is drawn as the row twice, *in distribution*:
 the weights of the two together have the law of the one. Weights that are only relative should be
 scaled to the sum n first. No weight at all gives zeros; a weight that is negative or not finite
-makes all of them NaN. A draw is discrete in s: its derivative is zero.
+makes all of them NaN. A draw is discrete: its derivative in s is zero.
+
+Without replacement, rows come in random order, and those that come first make a subset of t
+examples; with Cᵢ = Σ sⱼ over the rows j before row i in that order,
+
+    nested subsets:      cᵢ(t) = min(sᵢ, max(0, t − Cᵢ)),     Σᵢ cᵢ(t) = min(t, N)          (5)
+
+so that c(t) grows with t. A row of weight 2 comes at once, as a pair, not as two rows that come
+apart; the last row may come in part.
 
 In (1) places between 0 and N are drawn and the row of each is found in the partial sums of s. Of
 whole weights these are exact while N < 1/ε (1.6·10⁷ in float32); otherwise the probability of
@@ -45,12 +53,14 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 from jax.tree_util import Partial
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from mlmath.arrays import Real
 from mlmath.compiled import compiled
 
-__all__ = ["bayesian_bootstrap", "bootstrap", "bootstrap_weights", "poisson_bootstrap"]
+__all__ = [
+    "bayesian_bootstrap", "bootstrap", "bootstrap_weights", "nested_subsets", "poisson_bootstrap",
+]  # fmt: skip
 
 
 def bootstrap(key: Array, weight: Float[Real, " n"]) -> Float[Array, " n"]:
@@ -108,6 +118,27 @@ def bootstrap_weights(
         draw: one of the three above, or any function of a key and the weights.
     """
     return _many(draw if isinstance(draw, Partial) else Partial(draw), key, weight, resamples)
+
+
+def nested_subsets(
+    key: Array, weight: Float[Real, " n"], sizes: Float[Real, " t"] | Int[Real, " t"]
+) -> Float[Array, "t n"]:
+    """Weights of nested random subsets, eq. (5), one row per size.
+
+    The order is ``jax.random.permutation(key, n)``. Of rows that each count once, a whole size
+    takes whole rows.
+
+    Args:
+        key: a typed key.
+        weight: sᵢ, ones where each row is one example.
+        sizes: t, in examples; beyond N all rows are taken.
+    """
+    weight, sound = _sound(weight)
+    order = jax.random.permutation(key, len(weight))
+    ordered = weight[order]
+    room = jnp.asarray(sizes, weight.dtype)[:, None] - (jnp.cumsum(ordered) - ordered)[None]
+    taken = jnp.minimum(ordered[None], jnp.maximum(room, 0))
+    return sound * jnp.zeros_like(taken).at[:, order].set(taken)
 
 
 @compiled(static=("resamples",))

@@ -175,6 +175,48 @@ def test_rows_of_the_resamples_are_single_draws():
     np.testing.assert_array_equal(batched[1], bootstrap(keys[0], 2 * S))
 
 
+def naive_subsets(order, weight, sizes):
+    """Eq. (5), row after row."""
+    taken = np.zeros((len(sizes), len(weight)))
+    for t, size in enumerate(sizes):
+        for i in order:
+            taken[t, i] = min(weight[i], max(0.0, size - taken[t].sum()))
+    return taken
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_nested_subsets_are_their_definition(dtype):
+    rng = np.random.default_rng(0)
+    weight = (rng.uniform(size=30) * (rng.uniform(size=30) < 0.7)).astype(dtype)
+    sizes = np.array([0.5, 3.0, 3.25, weight.sum() - 0.1, 1e4], dtype)
+    key = jax.random.key(3)
+    found = np.asarray(resampling.nested_subsets(key, weight, sizes))
+    assert found.dtype == dtype
+    order = np.asarray(jax.random.permutation(key, 30))
+    np.testing.assert_allclose(found, naive_subsets(order, weight, sizes), atol=1e-5)
+    np.testing.assert_allclose(found.sum(axis=1), np.minimum(sizes, weight.sum()), rtol=1e-5)
+    assert (np.diff(found, axis=0) >= 0).all()
+    assert (found[:, weight == 0] == 0).all()
+
+
+def test_nested_subsets_of_whole_weights_are_rows_drawn_without_replacement():
+    weight = np.array([1.0, 0.0, 1.0, 1.0, 1.0, 1.0])
+    keys = jax.random.split(jax.random.key(0), B)
+    subsets = jax.jit(jax.vmap(resampling.nested_subsets, (0, None, None)))
+    found = np.asarray(subsets(keys, weight, np.array([2, 3])))
+    assert set(np.unique(found)) == {0.0, 1.0}
+    assert (found.sum(axis=2) == [2, 3]).all()
+    pairs = frequencies(found[:, 0])
+    assert len(pairs) == 10  # each pair of five rows, equally often
+    assert stats.chisquare(list(pairs.values())).pvalue > 1e-3
+
+
+def test_subsets_without_weight_or_of_unsound_weights():
+    key = jax.random.key(0)
+    np.testing.assert_array_equal(resampling.nested_subsets(key, np.zeros(3), np.ones(2)), 0)
+    assert np.isnan(resampling.nested_subsets(key, np.array([1, np.nan]), np.ones(2))).all()
+
+
 def test_other_weights_compile_nothing_anew():
     chex.clear_trace_counter()
     draw = chex.assert_max_traces(lambda key, weight: bootstrap(key, weight), n=1)
