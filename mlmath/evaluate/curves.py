@@ -1,0 +1,246 @@
+"""Learning and validation curves as data: scores on the rows learnt from and on held-out rows.
+
+For folds k = 1…f with masks Tₖ of training rows and Vₖ of held-out rows, row weights s, the
+score on both kinds of rows is followed along one thing that changes. Along the number of
+examples learnt from,
+
+    θ_kt = fit(X, y, c_kt),   c_kt ≤ s·Tₖ nested random subsets of t examples      (1)
+    train_kt = score(θ_kt, X, y, c_kt),        test_kt = score(θ_kt, X, y, s·Vₖ)    (2)
+
+and along the values λ_c of a hyperparameter,
+
+    θ_kc = fit(X, y, s·Tₖ; λ_c)                                                  (3)
+    train_kc = score(θ_kc, X, y, s·Tₖ),        test_kc = score(θ_kc, X, y, s·Vₖ)    (4)
+
+A test score that still rises with t asks for more examples; a gap between the two that stays asks
+for a simpler model, two that are low together for a richer one.
+
+The subsets are ``statistics.resampling.nested_subsets`` of s·Tₖ with key k of
+``jax.random.split(key, f)``: a row not drawn yet has weight 0, so that all sizes are one program.
+Examples are counted by weight. A fold with less than t takes all it has; t = 0 and a score that
+is not defined give NaN.
+
+A method is ``fit(X, y, *, sample_weight, **hyperparameters) -> Fit`` and
+``score(params, X, y, *, sample_weight) -> scalar``, greater is better; ``folds`` holds two boolean
+masks ``train`` and ``test`` of shape (f, n). Folds are outside, one after the other; sizes and
+values inside by ``vmap``, so that what does not depend on them is computed once per fold.
+Functions are told apart by identity: a lambda written in a loop compiles anew each time; numbers
+belong in a ``jax.tree_util.Partial``. A held-out row is absent from the fit, whatever it holds.
+
+Time that of ft fits; memory that of ``batch_size`` fits.
+
+>>> import jax, jax.numpy as jnp
+>>> from types import SimpleNamespace
+>>> from mlmath.evaluate import curves
+>>> from mlmath.linear import ridge
+>>> X = jax.random.normal(jax.random.key(0), (40, 2))
+>>> y = X @ jnp.array([1.0, 2.0])
+>>> test = jnp.eye(4, dtype=bool).repeat(10, axis=1)
+>>> def score(params, X, y, *, sample_weight):
+...     return -jnp.average((y - X @ params.weights - params.bias) ** 2, weights=sample_weight)
+>>> curve = curves.learning_curve(
+...     jax.random.key(1), ridge.fit, score, X, y, SimpleNamespace(train=~test, test=test),
+...     jnp.array([5, 10, 20, 30]),
+... )
+>>> print(curve.sizes, curve.test_scores.shape, bool((curve.test_scores[:, -1] > -0.1).all()))
+[ 5. 10. 20. 30.] (4, 4) True
+
+References:
+    Hastie, Tibshirani & Friedman (2009), The Elements of Statistical Learning, §7.2, figure 7.1,
+        and §7.10.1, figure 7.8.
+"""
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jax.tree_util import Partial
+from jaxtyping import Array, Float, Int
+
+from mlmath.arrays import Labels, Real, rows
+from mlmath.certificate import Certificate
+from mlmath.compiled import compiled
+from mlmath.nearest import hint
+from mlmath.statistics.resampling import nested_subsets
+
+__all__ = ["LearningCurve", "ValidationCurve", "learning_curve", "validation_curve"]
+
+
+class LearningCurve(NamedTuple):
+    """Eq. (1) and (2)."""
+
+    sizes: Float[Array, " t"]  # examples learnt from, Σᵢ cᵢ, in the mean over folds
+    train_scores: Float[Array, "f t"]  # on the subset learnt from, greater is better
+    test_scores: Float[Array, "f t"]  # on the held-out rows
+    certificate: Certificate  # of each fit, shape (f, t)
+
+
+class ValidationCurve(NamedTuple):
+    """Eq. (3) and (4)."""
+
+    numbers: dict[str, Any]  # name of the hyperparameter -> its values λ
+    train_scores: Float[Array, "f c"]  # on the training rows, greater is better
+    test_scores: Float[Array, "f c"]  # on the held-out rows
+    certificate: Certificate  # of each fit, shape (f, c)
+
+
+def learning_curve(
+    key: Array,
+    fit: Callable[..., Any],
+    score: Callable[..., Any],
+    X: Float[Real, "n d"],
+    y: Labels,
+    folds: Any,
+    sizes: Float[Real, " t"] | Int[Real, " t"],
+    *,
+    sample_weight: Float[Real, " n"] | None = None,
+    batch_size: int | None = None,
+) -> LearningCurve:
+    """Score fits to more and more of the training rows of each fold, eq. (1) and (2).
+
+    Args:
+        key: a typed key, for the order in which rows are learnt from.
+        fit: the method, its hyperparameters at their defaults or bound in a ``Partial``.
+        score: greater is better.
+        X: features.
+        y: targets.
+        folds: masks of training and held-out rows.
+        sizes: t, numbers of examples.
+        sample_weight: sᵢ; 2 counts the row twice, 0 leaves it out.
+        batch_size: sizes at a time, which bounds the memory; all if None.
+
+    Raises:
+        ValueError: if there is no size or no fold, a mask does not fit the rows, or the score is
+            not one number.
+    """
+    masks = _masks(folds, X)
+    if len(sizes) == 0:
+        raise ValueError("sizes must hold at least one number of examples, got none.")
+    return _learn(key, _leaf(fit), _leaf(score), (X, y, sample_weight), masks, sizes, batch_size)
+
+
+def validation_curve(
+    fit: Callable[..., Any],
+    score: Callable[..., Any],
+    X: Float[Real, "n d"],
+    y: Labels,
+    folds: Any,
+    grid: Mapping[str, Any],
+    *,
+    sample_weight: Float[Real, " n"] | None = None,
+    batch_size: int | None = None,
+) -> ValidationCurve:
+    """Score fits along the values of a hyperparameter in each fold, eq. (3) and (4).
+
+    Args:
+        fit: the method; a fit that draws has its key bound in a ``Partial``.
+        score: greater is better.
+        X: features.
+        y: targets.
+        folds: masks of training and held-out rows.
+        grid: name of the hyperparameter -> array of its values; of several names, the values
+            change together.
+        sample_weight: sᵢ; 2 counts the row twice, 0 leaves it out.
+        batch_size: values at a time, which bounds the memory; all if None.
+
+    Raises:
+        ValueError: if there is no value or no fold, the arrays of the grid differ in length, the
+            fit takes no such hyperparameter, a mask does not fit the rows, or the score is not
+            one number.
+    """
+    masks = _masks(folds, X)
+    _check_grid(fit, grid)
+    numbers = {name: jnp.asarray(values) for name, values in grid.items()}
+    scores = _validate(_leaf(fit), _leaf(score), (X, y, sample_weight), masks, numbers, batch_size)
+    return ValidationCurve(numbers, *scores)
+
+
+@compiled(static=("batch_size",))
+def _learn(key, fit, score, data, masks, sizes, batch_size):
+    X, y, weight = _data(*data)
+
+    def fold(part):
+        train, test, key = part
+        subsets = nested_subsets(key, weight * train, sizes)
+
+        def size(_, subset):
+            return _scores(fit, score, X, y, subset, weight * test)
+
+        return jnp.sum(subsets, axis=1), *rows(size)(None, subsets, batch_size=batch_size)
+
+    keys = jax.random.split(key, len(masks[0]))
+    learnt_from, *scores = lax.map(fold, (*masks, keys))
+    return LearningCurve(jnp.mean(learnt_from, axis=0), *scores)
+
+
+@compiled(static=("batch_size",))
+def _validate(fit, score, data, masks, numbers, batch_size):
+    X, y, weight = _data(*data)
+
+    def fold(part):
+        train, test = part
+
+        def candidate(_, numbers):
+            return _scores(fit, score, X, y, weight * train, weight * test, **numbers)
+
+        return rows(candidate)(None, numbers, batch_size=batch_size)
+
+    return lax.map(fold, masks)
+
+
+def _data(X, y, sample_weight):
+    """Data as they came: it is the weights of a fit that say which rows are there."""
+    X = jnp.asarray(X)
+    ones = jnp.ones_like(X, shape=X.shape[:1])
+    return X, jnp.asarray(y), ones if sample_weight is None else jnp.asarray(sample_weight, X.dtype)
+
+
+def _scores(fit, score, X, y, train, test, **numbers):
+    """Score on the rows learnt from, score on the held-out rows, certificate."""
+    fitted = fit(X, y, sample_weight=train, **numbers)
+    values = [jnp.asarray(score(fitted.params, X, y, sample_weight=s)) for s in (train, test)]
+    if values[0].shape != ():
+        raise ValueError(f"score must return one number, got an array of shape {values[0].shape}.")
+    return *values, fitted.certificate
+
+
+def _masks(folds, X):
+    """Both masks; raises where they are none or not of these rows."""
+    masks = jnp.asarray(folds.train), jnp.asarray(folds.test)
+    for name, mask in zip(("train", "test"), masks, strict=True):
+        if len(mask) == 0:
+            raise ValueError("folds must hold at least one fold, got none.")
+        if mask.shape[1:] != X.shape[:1]:
+            raise ValueError(
+                f"folds.{name} must have one column for each of the {len(X)} rows of X, got "
+                f"shape {mask.shape}."
+            )
+    return masks
+
+
+def _check_grid(fit, grid):
+    for name, values in grid.items():
+        if jnp.shape(values) == ():
+            raise ValueError(f"grid['{name}'] must be an array of values, got one number.")
+    lengths = {name: len(values) for name, values in grid.items()}
+    if len(set(lengths.values())) > 1:
+        listed = ", ".join(f"{name} {length}" for name, length in lengths.items())
+        raise ValueError(f"the arrays of grid must have one length, got {listed}.")
+    if not lengths or 0 in lengths.values():
+        raise ValueError("grid must hold at least one value, got none.")
+    parameters = inspect.signature(fit).parameters.values()
+    if not any(p.kind is p.VAR_KEYWORD for p in parameters):
+        keywords = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
+        taken = [name for name in keywords if name != "sample_weight"]
+        for name in grid:
+            if name not in taken:
+                known = hint(name, taken, f"it takes {', '.join(taken) or 'none'}.")
+                raise ValueError(f"the fit takes no '{name}'; {known}")
+
+
+def _leaf(function):
+    """A function as a pytree: static by identity, the numbers of a ``Partial`` its leaves."""
+    return function if isinstance(function, Partial) else Partial(function)
