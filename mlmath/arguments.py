@@ -21,6 +21,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 _KIND = {"Float": "float", "Int": "integer", "Bool": "boolean", "Shaped": "numeric"}
+_SCALAR = {"Key": "a typed key"}
 _WORD = {
     type(None): "None",
     float: "a number",
@@ -155,14 +156,17 @@ def _sizes(known):
 
 def _expected(annotation, known):
     arrays = _arrays(annotation)
-    words = []
+    words: list[str] = []
     for dims in dict.fromkeys(tuple(a.dim_str.split()) for a in arrays):
+        if not dims:
+            words.extend(_SCALAR.get(a.dtype.__name__, "a number") for a in arrays)
+            continue
         kinds = [_KIND[a.dtype.__name__] for a in arrays if tuple(a.dim_str.split()) == dims]
         listed = " or ".join(dict.fromkeys(kinds))
         shape = f"({', '.join(dims)}{',' if len(dims) == 1 else ''})"
         sizes = _sizes({d: known[d] for d in dims if d in known})
         article = "an" if listed[0] in "aeiou" else "a"
-        words.append(f"{article} {listed} array of shape {shape}{sizes}" if dims else "a number")
+        words.append(f"{article} {listed} array of shape {shape}{sizes}")
     for leaf in _leaves(annotation):
         if leaf not in arrays:
             plain = get_origin(leaf) or leaf
@@ -201,6 +205,8 @@ def _fix(annotation, value):
     arrays = _arrays(annotation)
     if not arrays:
         return ""
+    if arrays[0].dtype.__name__ == "Key":
+        return "; make one with jax.random.key"
     if not hasattr(value, "shape"):
         return "; convert it with jnp.asarray" if isinstance(value, list | tuple) else ""
     kinds, rank = {a.dtype.__name__ for a in arrays}, max(len(a.dim_str.split()) for a in arrays)

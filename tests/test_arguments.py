@@ -16,7 +16,7 @@ import mlmath
 from mlmath.arguments import ArgumentError, checked
 from mlmath.calculus import implicit
 from mlmath.certificate import certify
-from mlmath.evaluate import selection
+from mlmath.evaluate import folds, selection
 from mlmath.linalg import least_squares as columns
 from mlmath.linear import logistic_regression, perceptron, ridge
 from mlmath.optimize import newton
@@ -27,6 +27,10 @@ X, Y = np.ones((5, 2)), np.arange(5.0)
 PARAMS = ridge.Params(jnp.ones(2), jnp.zeros(()))
 
 MISUSE = [
+    (
+        lambda: folds.k_fold(3, 10),
+        "evaluate.folds.k_fold: key must be a typed key, got int64[]; make one with jax.random.key.",
+    ),
     (
         lambda: selection.choose(Y),
         f"evaluate.selection.choose: scores must be a float array of shape (f, c, ...), got "

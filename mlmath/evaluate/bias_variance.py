@@ -56,13 +56,12 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jax.tree_util import Partial
 from jaxtyping import Array, Bool, Float, Int, Shaped
 
 from mlmath.absence import cleared
 from mlmath.arrays import Labels, Real, Scalar, rows
 from mlmath.certificate import Certificate
-from mlmath.compiled import compiled
+from mlmath.compiled import as_argument, compiled
 from mlmath.statistics import resampling
 from mlmath.statistics.weights import present
 
@@ -194,7 +193,7 @@ def decompose(
         draw: weights of one resample from a key and the weights, as ``resampling`` has them.
         batch_size: refits at a time, which bounds the memory; all if None.
     """
-    functions = (f if isinstance(f, Partial) else Partial(f) for f in (fit, predict, into, draw))
+    functions = map(as_argument, (fit, predict, into, draw))
     train, test = (X, y, sample_weight), (X_test, y_test, test_weight)
     return _decompose(tuple(functions), key, train, test, resamples, batch_size)
 

@@ -55,12 +55,11 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
-from jax.tree_util import Partial
 from jaxtyping import Array, Float
 
 from mlmath.absence import cleared
 from mlmath.arrays import Labels, Real, Scalar
-from mlmath.compiled import compiled
+from mlmath.compiled import as_argument, compiled
 from mlmath.statistics.standard_errors import model_based
 from mlmath.statistics.weights import present
 
@@ -92,7 +91,7 @@ def degrees_of_freedom(
     Raises:
         ValueError: if a prediction is not one number.
     """
-    return _freedom(_leaf(fit), _leaf(predict), X, y, sample_weight)
+    return _freedom(as_argument(fit), as_argument(predict), X, y, sample_weight)
 
 
 def effective_parameters(
@@ -114,7 +113,7 @@ def effective_parameters(
         y: targets.
         sample_weight: sᵢ; 2 counts the row twice, 0 leaves it out.
     """
-    return _parameters(_leaf(objective), _leaf(loss), params, X, y, sample_weight)
+    return _parameters(as_argument(objective), as_argument(loss), params, X, y, sample_weight)
 
 
 def gaussian_deviance(
@@ -220,8 +219,3 @@ def _squares(predicted, y, sample_weight):
     weight = jnp.ones_like(y) if sample_weight is None else jnp.asarray(sample_weight, y.dtype)
     predicted, y, weight = cleared(predicted[:, None], y, weight)
     return jnp.sum(weight * (y - predicted[:, 0]) ** 2), jnp.sum(weight)
-
-
-def _leaf(function):
-    """A function as a pytree: static by identity, the numbers of a ``Partial`` its leaves."""
-    return function if isinstance(function, Partial) else Partial(function)

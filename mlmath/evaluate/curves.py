@@ -30,16 +30,14 @@ belong in a ``jax.tree_util.Partial``. A held-out row is absent from the fit, wh
 Time that of ft fits; memory that of ``batch_size`` fits.
 
 >>> import jax, jax.numpy as jnp
->>> from types import SimpleNamespace
->>> from mlmath.evaluate import curves
+>>> from mlmath.evaluate import curves, folds
 >>> from mlmath.linear import ridge
 >>> X = jax.random.normal(jax.random.key(0), (40, 2))
 >>> y = X @ jnp.array([1.0, 2.0])
->>> test = jnp.eye(4, dtype=bool).repeat(10, axis=1)
 >>> def score(params, X, y, *, sample_weight):
 ...     return -jnp.average((y - X @ params.weights - params.bias) ** 2, weights=sample_weight)
 >>> curve = curves.learning_curve(
-...     jax.random.key(1), ridge.fit, score, X, y, SimpleNamespace(train=~test, test=test),
+...     jax.random.key(1), ridge.fit, score, X, y, folds.contiguous(40, folds=4),
 ...     jnp.array([5, 10, 20, 30]),
 ... )
 >>> print(curve.sizes, curve.test_scores.shape, bool((curve.test_scores[:, -1] > -0.1).all()))
@@ -50,20 +48,20 @@ References:
         and §7.10.1, figure 7.8.
 """
 
-import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jax.tree_util import Partial
 from jaxtyping import Array, Float, Int
 
 from mlmath.arrays import Labels, Real, rows
 from mlmath.certificate import Certificate
-from mlmath.compiled import compiled
-from mlmath.nearest import hint
+from mlmath.compiled import as_argument, compiled
+from mlmath.evaluate.folds import Folds
+from mlmath.evaluate.grids import Grid
+from mlmath.evaluate.validation import check_folds, check_grid
 from mlmath.statistics.resampling import nested_subsets
 
 __all__ = ["LearningCurve", "ValidationCurve", "learning_curve", "validation_curve"]
@@ -93,7 +91,7 @@ def learning_curve(
     score: Callable[..., Any],
     X: Float[Real, "n d"],
     y: Labels,
-    folds: Any,
+    folds: Folds,
     sizes: Float[Real, " t"] | Int[Real, " t"],
     *,
     sample_weight: Float[Real, " n"] | None = None,
@@ -116,10 +114,11 @@ def learning_curve(
         ValueError: if there is no size or no fold, a mask does not fit the rows, or the score is
             not one number.
     """
-    masks = _masks(folds, X)
+    check_folds(folds)
     if len(sizes) == 0:
         raise ValueError("sizes must hold at least one number of examples, got none.")
-    return _learn(key, _leaf(fit), _leaf(score), (X, y, sample_weight), masks, sizes, batch_size)
+    functions = as_argument(fit), as_argument(score)
+    return _learn(key, *functions, (X, y, sample_weight), folds, sizes, batch_size)
 
 
 def validation_curve(
@@ -127,8 +126,8 @@ def validation_curve(
     score: Callable[..., Any],
     X: Float[Real, "n d"],
     y: Labels,
-    folds: Any,
-    grid: Mapping[str, Any],
+    folds: Folds,
+    grid: Grid,
     *,
     sample_weight: Float[Real, " n"] | None = None,
     batch_size: int | None = None,
@@ -151,15 +150,16 @@ def validation_curve(
             fit takes no such hyperparameter, a mask does not fit the rows, or the score is not
             one number.
     """
-    masks = _masks(folds, X)
-    _check_grid(fit, grid)
+    check_folds(folds)
+    check_grid(fit, grid)
     numbers = {name: jnp.asarray(values) for name, values in grid.items()}
-    scores = _validate(_leaf(fit), _leaf(score), (X, y, sample_weight), masks, numbers, batch_size)
+    functions = as_argument(fit), as_argument(score)
+    scores = _validate(*functions, (X, y, sample_weight), folds, numbers, batch_size)
     return ValidationCurve(numbers, *scores)
 
 
 @compiled(static=("batch_size",))
-def _learn(key, fit, score, data, masks, sizes, batch_size):
+def _learn(key, fit, score, data, folds, sizes, batch_size):
     X, y, weight = _data(*data)
 
     def fold(part):
@@ -171,13 +171,13 @@ def _learn(key, fit, score, data, masks, sizes, batch_size):
 
         return jnp.sum(subsets, axis=1), *rows(size)(None, subsets, batch_size=batch_size)
 
-    keys = jax.random.split(key, len(masks[0]))
-    learnt_from, *scores = lax.map(fold, (*masks, keys))
+    keys = jax.random.split(key, len(folds.train))
+    learnt_from, *scores = lax.map(fold, (*folds, keys))
     return LearningCurve(jnp.mean(learnt_from, axis=0), *scores)
 
 
 @compiled(static=("batch_size",))
-def _validate(fit, score, data, masks, numbers, batch_size):
+def _validate(fit, score, data, folds, numbers, batch_size):
     X, y, weight = _data(*data)
 
     def fold(part):
@@ -188,7 +188,7 @@ def _validate(fit, score, data, masks, numbers, batch_size):
 
         return rows(candidate)(None, numbers, batch_size=batch_size)
 
-    return lax.map(fold, masks)
+    return lax.map(fold, folds)
 
 
 def _data(X, y, sample_weight):
@@ -205,42 +205,3 @@ def _scores(fit, score, X, y, train, test, **numbers):
     if values[0].shape != ():
         raise ValueError(f"score must return one number, got an array of shape {values[0].shape}.")
     return *values, fitted.certificate
-
-
-def _masks(folds, X):
-    """Both masks; raises where they are none or not of these rows."""
-    masks = jnp.asarray(folds.train), jnp.asarray(folds.test)
-    for name, mask in zip(("train", "test"), masks, strict=True):
-        if len(mask) == 0:
-            raise ValueError("folds must hold at least one fold, got none.")
-        if mask.shape[1:] != X.shape[:1]:
-            raise ValueError(
-                f"folds.{name} must have one column for each of the {len(X)} rows of X, got "
-                f"shape {mask.shape}."
-            )
-    return masks
-
-
-def _check_grid(fit, grid):
-    for name, values in grid.items():
-        if jnp.shape(values) == ():
-            raise ValueError(f"grid['{name}'] must be an array of values, got one number.")
-    lengths = {name: len(values) for name, values in grid.items()}
-    if len(set(lengths.values())) > 1:
-        listed = ", ".join(f"{name} {length}" for name, length in lengths.items())
-        raise ValueError(f"the arrays of grid must have one length, got {listed}.")
-    if not lengths or 0 in lengths.values():
-        raise ValueError("grid must hold at least one value, got none.")
-    parameters = inspect.signature(fit).parameters.values()
-    if not any(p.kind is p.VAR_KEYWORD for p in parameters):
-        keywords = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
-        taken = [name for name in keywords if name != "sample_weight"]
-        for name in grid:
-            if name not in taken:
-                known = hint(name, taken, f"it takes {', '.join(taken) or 'none'}.")
-                raise ValueError(f"the fit takes no '{name}'; {known}")
-
-
-def _leaf(function):
-    """A function as a pytree: static by identity, the numbers of a ``Partial`` its leaves."""
-    return function if isinstance(function, Partial) else Partial(function)

@@ -29,19 +29,14 @@ written inside a loop compiles anew each time; numbers that they carry belong in
 Time per step f fits and their derivatives; memory that of one fit and what (3) keeps of each.
 
 >>> import jax, jax.numpy as jnp, mlmath
->>> from typing import NamedTuple
->>> from mlmath.evaluate import hyper
+>>> from mlmath.evaluate import folds, hyper
 >>> from mlmath.linear import ridge
 >>> X = jax.random.normal(jax.random.key(0), (40, 2))
 >>> y = X[:, 0] + 0.5 * jax.random.normal(jax.random.key(1), (40,))
 >>> def score(params, X, y, *, sample_weight):
 ...     return -sample_weight @ (y - mlmath.rows(ridge.predict)(params, X)) ** 2
->>> held_out = jnp.arange(4)[:, None] == jnp.arange(40)[None] % 4
->>> class Folds(NamedTuple):
-...     train: jax.Array
-...     test: jax.Array
->>> folds = Folds(~held_out, held_out)
->>> learnt = hyper.minimize(ridge.fit, score, X, y, folds, {"l2": jnp.ones(2)})
+>>> parts = folds.contiguous(40, folds=4)
+>>> learnt = hyper.minimize(ridge.fit, score, X, y, parts, {"l2": jnp.ones(2)})
 >>> bool(learnt.numbers["l2"][0] < learnt.numbers["l2"][1])  # the second column is noise
 True
 
@@ -51,19 +46,18 @@ References:
     Bengio (2000), Gradient-based optimization of hyperparameters, §3.
 """
 
-import inspect
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.tree_util import Partial
 from jaxtyping import Array, Float
 
 from mlmath.arrays import Count, Labels, Real, Scalar
 from mlmath.certificate import Certificate
-from mlmath.compiled import compiled
-from mlmath.nearest import hint
+from mlmath.compiled import as_argument, compiled
+from mlmath.evaluate.folds import Folds
+from mlmath.evaluate.validation import check_folds, check_names
 from mlmath.optimize import bfgs
 from mlmath.statistics.weights import present
 
@@ -84,7 +78,7 @@ def objective(
     score: Callable[..., Any],
     X: Float[Real, "n d"],
     y: Labels,
-    folds: Any,
+    folds: Folds,
     numbers: dict[str, Any],
     *,
     sample_weight: Float[Real, " n"] | None = None,
@@ -107,7 +101,7 @@ def objective(
             does not take, or the score is not one number.
     """
     data, numbers = _checked(fit, X, y, folds, numbers, sample_weight)
-    return _validate(_partial(fit), _partial(score), data, numbers)
+    return _validate(as_argument(fit), as_argument(score), data, numbers)
 
 
 def minimize(
@@ -115,7 +109,7 @@ def minimize(
     score: Callable[..., Any],
     X: Float[Real, "n d"],
     y: Labels,
-    folds: Any,
+    folds: Folds,
     numbers: dict[str, Any],
     *,
     sample_weight: Float[Real, " n"] | None = None,
@@ -139,7 +133,7 @@ def minimize(
         ValueError: as :func:`objective`.
     """
     data, numbers = _checked(fit, X, y, folds, numbers, sample_weight)
-    return _minimize(_partial(fit), _partial(score), data, numbers, tolerance, max_steps)
+    return _minimize(as_argument(fit), as_argument(score), data, numbers, tolerance, max_steps)
 
 
 @compiled()
@@ -172,30 +166,12 @@ def _minimize(fit, score, data, numbers, tolerance, max_steps):
     return Learnt(fitted.params, certificate, learnt, fitted)
 
 
-def _partial(function):
-    """A function as a pytree: told apart by identity, the numbers of a ``Partial`` as leaves."""
-    return function if isinstance(function, Partial) else Partial(function)
-
-
 def _checked(fit, X, y, folds, numbers, sample_weight):
     """Rows that count and numbers in their dtype, after what is wrong has been raised."""
-    n = X.shape[0]
-    if folds.train.shape != folds.test.shape or folds.train.shape[1:] != (n,):
-        raise ValueError(
-            f"folds must hold two masks of shape (f, {n}), got {folds.train.shape} and "
-            f"{folds.test.shape}."
-        )
-    if not len(folds.train):
-        raise ValueError("folds must hold at least one fold, got none.")
+    check_folds(folds)
     if not numbers:
         raise ValueError("numbers must name at least one hyperparameter, got none.")
-    taken = inspect.signature(fit).parameters.values()
-    if not any(p.kind is p.VAR_KEYWORD for p in taken):
-        known = [p.name for p in taken if p.kind is p.KEYWORD_ONLY and p.name != "sample_weight"]
-        for name in numbers:
-            if name not in known:
-                advice = hint(name, known, f"it takes {', '.join(known) or 'none'}.")
-                raise ValueError(f"the fit takes no '{name}'; {advice}")
+    check_names(fit, numbers)
     X, y, weight = present(X, y, sample_weight)
     masks = (jnp.asarray(folds.train), jnp.asarray(folds.test))
     return (X, y, weight, masks), {k: jnp.asarray(v, X.dtype) for k, v in numbers.items()}

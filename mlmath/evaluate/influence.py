@@ -46,11 +46,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
-from jax.tree_util import Partial
 from jaxtyping import Array, Float
 
 from mlmath.arrays import Labels, Real, Scalar
-from mlmath.compiled import compiled
+from mlmath.compiled import as_argument, compiled
 from mlmath.evaluate import leave_one_out
 from mlmath.statistics.weights import present
 
@@ -79,7 +78,7 @@ def on(
     Raises:
         ValueError: if the value is not one number.
     """
-    return _on(_partial(value), _partial(fit), X, y, _weight(X, sample_weight), numbers)
+    return _on(as_argument(value), as_argument(fit), X, y, _weight(X, sample_weight), numbers)
 
 
 def parameters(
@@ -99,7 +98,7 @@ def parameters(
         sample_weight: sᵢ; ones if None.
         numbers: hyperparameters of the fit.
     """
-    return _parameters(_partial(fit), X, y, _weight(X, sample_weight), numbers)
+    return _parameters(as_argument(fit), X, y, _weight(X, sample_weight), numbers)
 
 
 def distance(
@@ -125,8 +124,8 @@ def distance(
         sample_weight: sᵢ; 0 leaves a row out, and row i is removed with all its weight.
         numbers: hyperparameters of the objective.
     """
-    weight = _weight(X, sample_weight)
-    return _distance(_partial(loss), _partial(objective), params, X, y, weight, dispersion, numbers)
+    functions = as_argument(loss), as_argument(objective)
+    return _distance(*functions, params, X, y, _weight(X, sample_weight), dispersion, numbers)
 
 
 @compiled()
@@ -174,8 +173,3 @@ def _missing(X, y, weight):
 
 def _weight(X, sample_weight):
     return jnp.ones(X.shape[0], X.dtype) if sample_weight is None else sample_weight
-
-
-def _partial(function):
-    """A function as a pytree: told apart by identity, the numbers of a ``Partial`` as leaves."""
-    return function if isinstance(function, Partial) else Partial(function)

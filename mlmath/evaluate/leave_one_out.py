@@ -53,11 +53,10 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 from jax.flatten_util import ravel_pytree
-from jax.tree_util import Partial
 from jaxtyping import Array, Float
 
 from mlmath.arrays import Labels, Real
-from mlmath.compiled import compiled
+from mlmath.compiled import as_argument, compiled
 from mlmath.linalg import pseudo_inverse
 from mlmath.optimize import newton_cg
 from mlmath.statistics.weights import present
@@ -94,7 +93,7 @@ def exact(
         batch_size: derivative passes at a time, which bounds the memory; all if None.
         numbers: hyperparameters of the fit.
     """
-    return _exact(_partial(fit), _partial(predict), X, y, sample_weight, numbers, batch_size)
+    return _exact(as_argument(fit), as_argument(predict), X, y, sample_weight, numbers, batch_size)
 
 
 def approximate(
@@ -136,7 +135,7 @@ def changes(
 
     Takes what :func:`approximate` takes, and keeps the digits that its sum rounds away.
     """
-    return _changes(_partial(loss), _partial(objective), params, X, y, sample_weight, numbers)
+    return _changes(as_argument(loss), as_argument(objective), params, X, y, sample_weight, numbers)
 
 
 @compiled(static=("batch_size",))
@@ -228,8 +227,3 @@ def _solves(step, image, b, image_of_whole, inverse):
     rest = b - image
     solved = rest @ inverse @ rest <= precision * (b @ inverse @ b)
     return solved & (step @ image >= 100 * precision * (step @ image_of_whole))
-
-
-def _partial(function):
-    """A function as a pytree: told apart by identity, the numbers of a ``Partial`` as leaves."""
-    return function if isinstance(function, Partial) else Partial(function)

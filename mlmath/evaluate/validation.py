@@ -32,7 +32,7 @@ References:
 """
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 import jax
@@ -47,7 +47,8 @@ from mlmath.evaluate.grids import Grid
 from mlmath.nearest import hint
 
 __all__ = [
-    "Scored", "Validation", "check_grid", "cross_validate", "cross_validate_seeds", "score_all",
+    "Scored", "Validation", "check_folds", "check_grid", "check_names", "cross_validate",
+    "cross_validate_seeds", "score_all",
 ]  # fmt: skip
 
 
@@ -85,7 +86,7 @@ def cross_validate(
         folds: masks of training and held-out rows.
         sample_weight: sᵢ; 2 counts the row twice, 0 leaves it out.
     """
-    _check(folds)
+    check_folds(folds)
     return _validate(as_argument(fit), as_argument(score), X, y, sample_weight, folds, ())
 
 
@@ -101,7 +102,7 @@ def cross_validate_seeds(
     sample_weight: Float[Real, " n"] | None = None,
 ) -> Validation:
     """:func:`cross_validate` of a fit that draws: ``fit(key, X, y, …)`` per fold and seed."""
-    _check(folds)
+    check_folds(folds)
     keys = jax.random.split(key, (len(folds.train), seeds))
     return _validate(as_argument(fit), as_argument(score), X, y, sample_weight, folds, (keys,))
 
@@ -135,7 +136,7 @@ def score_all(
         ValueError: if there is no fold or no candidate, the arrays of the grid differ in length,
             the fit takes no such hyperparameter, or the score is not one number.
     """
-    _check(folds)
+    check_folds(folds)
     check_grid(fit, grid)
     given = () if keys is None else (keys,)
     return _score_all(
@@ -202,7 +203,8 @@ def _score(score, fitted, X, y, weight):
     return value
 
 
-def _check(folds):
+def check_folds(folds: Folds) -> None:
+    """Raise a ValueError if there is no fold."""
     if not len(folds.train):
         raise ValueError("folds must hold at least one fold, got none.")
 
@@ -223,11 +225,16 @@ def check_grid(fit: Callable[..., Any], grid: Grid) -> None:
         raise ValueError(f"the arrays of grid must have one length, got {listed}.")
     if not lengths or 0 in lengths.values():
         raise ValueError("grid must hold at least one candidate, got none.")
+    check_names(fit, grid)
+
+
+def check_names(fit: Callable[..., Any], names: Iterable[str]) -> None:
+    """Raise a ValueError if the fit takes no hyperparameter of such a name."""
     parameters = inspect.signature(fit).parameters.values()
     if any(p.kind is p.VAR_KEYWORD for p in parameters):
         return
     taken = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY and p.name != "sample_weight"]
     listed = f"it takes {', '.join(taken)}." if taken else "it takes no hyperparameter."
-    for name in grid:
+    for name in names:
         if name not in taken:
             raise ValueError(f"the fit takes no '{name}'; {hint(name, taken, listed)}")

@@ -1,7 +1,5 @@
 """Curves against scikit-learn's on the same subsets and folds, loops of fits, and their laws."""
 
-from typing import NamedTuple
-
 import chex
 import jax
 import jax.numpy as jnp
@@ -13,16 +11,12 @@ from sklearn.linear_model import LogisticRegression, Ridge
 
 import mlmath
 from mlmath.evaluate import curves
+from mlmath.evaluate.folds import Folds
 from mlmath.linear import logistic_regression, ridge, softmax_regression
 
 KEY = jax.random.key(5)
 SIZES = np.array([8, 15, 30, 40])
 PENALTIES = np.logspace(-2, 3, 4)
-
-
-class Masks(NamedTuple):
-    train: np.ndarray
-    test: np.ndarray
 
 
 def r_squared(params, X, y, *, sample_weight):
@@ -52,7 +46,7 @@ def folds():
     train = ~test
     for k in range(3):
         train[k, np.flatnonzero(train[k])[40:]] = False
-    return Masks(train, test)
+    return Folds(train, test)
 
 
 @pytest.fixture
@@ -99,7 +93,7 @@ def test_curves_of_logistic_regression_are_those_of_scikit_learn(data, folds):
     X, y = data[0], (data[1] > 1).astype(int)
     given = {"cv": splits(folds), "scoring": "neg_log_loss"}
     peer = LogisticRegression(solver="newton-cholesky", tol=1e-12, C=1 / 0.5)
-    fit = Partial(logistic_regression.fit, l2=0.5)
+    fit = Partial(logistic_regression.fit, l2=0.5, tolerance=0.0)  # to the last digit
     _, train, test = model_selection.learning_curve(peer, X, y, train_sizes=SIZES[1:], **given)
     found = curves.learning_curve(KEY, fit, log_likelihood, X, y, folds, SIZES[1:])
     np.testing.assert_allclose(found.train_scores, train.T, rtol=1e-8)
@@ -107,7 +101,7 @@ def test_curves_of_logistic_regression_are_those_of_scikit_learn(data, folds):
     train, test = model_selection.validation_curve(
         peer, X, y, param_name="C", param_range=1 / PENALTIES, **given
     )
-    grid = {"l2": PENALTIES}
+    grid = {"l2": PENALTIES, "tolerance": np.zeros(len(PENALTIES))}
     found = curves.validation_curve(logistic_regression.fit, log_likelihood, X, y, folds, grid)
     np.testing.assert_allclose(found.train_scores, train.T, rtol=1e-8)
     np.testing.assert_allclose(found.test_scores, test.T, rtol=1e-8)
@@ -166,7 +160,7 @@ def test_the_error_falls_with_examples_as_theory_says():
         return sample_weight @ residual**2 / sample_weight.sum()
 
     def curve(key, X, y):
-        fit, folds = Partial(ridge.fit, l2=0.0), Masks(~held, held)
+        fit, folds = Partial(ridge.fit, l2=0.0), Folds(~held, held)
         return curves.learning_curve(key, fit, squared_error, X, y, folds, SIZES).test_scores[0]
 
     found = np.asarray(jax.vmap(curve)(jax.random.split(KEY, tables), X, y))
@@ -260,14 +254,14 @@ def test_misuse_raises_one_sentence(data, folds):
     with pytest.raises(ValueError, match=r"sizes must hold at least one number of examples"):
         learn(sizes=SIZES[:0])
     with pytest.raises(ValueError, match=r"folds must hold at least one fold, got none"):
-        learn(Masks(folds.train[:0], folds.test[:0]))
-    with pytest.raises(ValueError, match=r"folds.test must have one column for each of the 60"):
-        learn(Masks(folds.train, folds.test[:, 1:]))
+        learn(Folds(folds.train[:0], folds.test[:0]))
+    with pytest.raises(TypeError, match=r"folds .* does not fit the other arguments with n = 60"):
+        learn(Folds(folds.train, folds.test[:, 1:]))
     with pytest.raises(ValueError, match=r"score must return one number, got .* \(60,\)"):
         learn(score=lambda params, X, y, *, sample_weight: y)
-    with pytest.raises(ValueError, match=r"grid must hold at least one value, got none"):
+    with pytest.raises(ValueError, match=r"grid must hold at least one candidate, got none"):
         sweep({})
-    with pytest.raises(ValueError, match=r"grid\['l2'\] must be an array of values"):
+    with pytest.raises(ValueError, match=r"grid\['l2'\] must be an array of candidates"):
         sweep({"l2": 1.0})
     with pytest.raises(ValueError, match=r"must have one length, got l2 4, tolerance 3"):
         sweep({"l2": PENALTIES, "tolerance": PENALTIES[:3]})
