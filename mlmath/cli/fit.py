@@ -10,7 +10,7 @@ from typing import Any, Literal, NamedTuple
 from mlmath.cli import display, flags, methods, report, runs, runtime, summary
 from mlmath.cli.refusal import Refusal
 
-__all__ = ["Outcome", "Plain", "outcome", "record", "run"]
+__all__ = ["Asked", "Outcome", "Plain", "ask", "dashed", "heading", "outcome", "record", "run"]
 
 _OPTIONS = [
     flags.Option(
@@ -34,15 +34,30 @@ _OPTIONS = [
     flags.Option("json", bool, "print one JSON document instead of a table", False),
 ]  # fmt: skip
 
-_HELP = """usage: mlmath fit MODEL DATA [OPTIONS]
+_ABOUT = (
+    "Fit a model to a table: held-out score, certificate, coefficients, a folder for "
+    "`mlmath predict`."
+)
 
-Fit a model to a table: held-out score, certificate, coefficients, a folder for `mlmath predict`.
+_HELP = """usage: mlmath {verb} MODEL DATA [OPTIONS]
+
+{about}
 
 models:
 {models}
 
-`mlmath fit MODEL --help` lists the options.
+`mlmath {verb} MODEL --help` lists the options.
 """
+
+
+class Asked(NamedTuple):
+    """A command line ``mlmath VERB MODEL DATA …``, read and checked."""
+
+    name: str  # of the model
+    method: methods.Method
+    options: Any
+    values: dict[str, Any]  # of the hyperparameters
+    command: str  # as it was written
 
 
 class Plain(NamedTuple):
@@ -69,44 +84,58 @@ class Outcome(NamedTuple):
 
 def run(words: Sequence[str]) -> int:
     """Run ``mlmath fit`` with the words of the command line."""
+    asked = ask("fit", _ABOUT, (), words)
+
+    from mlmath.data.errors import InputError
+
+    try:
+        return _fit(*asked)
+    except InputError as error:
+        raise Refusal(str(error)) from None
+
+
+def ask(verb: str, about: str, more: Sequence[flags.Option], words: Sequence[str]) -> Asked:
+    """Read the words after ``mlmath VERB``; ``more`` are options beside or in place of a fit's.
+
+    Raises:
+        Refusal: if they do not fit; the message is one sentence.
+        SystemExit: after ``--help``.
+    """
     if words and words[0] in ("-h", "--help"):
         models = "\n".join(f"  {k:<22}{methods.title(m)}" for k, m in methods.METHODS.items())
-        print(_HELP.format(models=models), end="")
-        return 0
+        print(_HELP.format(verb=verb, about=about, models=models), end="")
+        raise SystemExit(0)
     if not words or words[0].startswith("-"):
         raise Refusal(
-            "name a model first, as in `mlmath fit ridge diabetes`; `mlmath models` lists them."
+            f"name a model first, as in `mlmath {verb} ridge diabetes`; `mlmath models` lists them."
         )
     name, *rest = words
     method = methods.find(name)
     hyperparameters = methods.flags(method)
+    data, *usual = _OPTIONS
+    usual = [option for option in usual if option.name not in {o.name for o in more}]
     options = flags.parse(
-        f"mlmath fit {name}",
+        f"mlmath {verb} {name}",
         f"{methods.title(method)}.",
-        [*_OPTIONS, *map(_option, hyperparameters)],
+        [data, *more, *usual, *map(_option, hyperparameters)],
         rest,
     )
     values = {f.name: getattr(options, f.name) for f in hyperparameters}
     for flag in hyperparameters:
         value = values[flag.name]
         if value is not None and (needed := methods.range_of(flag, value)):
-            raise Refusal(f"--{_dashed(flag.name)} must be {needed}, got {value:.12g}.")
+            raise Refusal(f"--{dashed(flag.name)} must be {needed}, got {value:.12g}.")
+    return Asked(name, method, options, values, shlex.join(["mlmath", verb, *words]))
 
-    from mlmath.data.errors import InputError
 
-    try:
-        return _fit(name, method, options, values, shlex.join(["mlmath", "fit", *words]))
-    except InputError as error:
-        raise Refusal(str(error)) from None
+def dashed(name: str) -> str:
+    """Name of a parameter as people write it after ``--``."""
+    return name.replace("_", "-")
 
 
 def _option(flag):
     kind = flag.kind | None if flag.default is None else flag.kind
     return flags.Option(flag.name, kind, flag.help, flag.default, flag.kind.__name__.upper())
-
-
-def _dashed(name):
-    return name.replace("_", "-")
 
 
 def _fit(name, method, options, values, command):
@@ -120,8 +149,7 @@ def _fit(name, method, options, values, command):
     with runs.new_folder(folder) as temporary:
         dtype = runtime.prepare(options.dtype)
         fitted = outcome(method, gathered, options, values, dtype)
-        found = {"format": 1, "mlmath": _version(), "model": name, "command": command}
-        found |= {"dtype": dtype, "hyperparameters": values}
+        found = heading(name, command, dtype, values)
         found |= record(source, method, gathered, options, fitted)
         runs.write_record(temporary, found)
         runs.write_params(temporary, fitted.params)
@@ -137,6 +165,16 @@ def _fit(name, method, options, values, command):
     else:
         display.facts(methods.title(method), facts | {"run": f"{folder} (open report.html)"})
     return 0
+
+
+def heading(name: str, command: str, dtype: str, values: dict[str, Any]) -> dict[str, Any]:
+    """Return what ``run.json`` says of the model and the command."""
+    from mlmath import __version__
+
+    return {
+        "format": 1, "mlmath": __version__, "model": name, "command": command, "dtype": dtype,
+        "hyperparameters": values,
+    }  # fmt: skip
 
 
 def record(
@@ -250,9 +288,3 @@ def _refuse_infinite(method, found):
     remedies += ["lower --learning-rate"] if "learning_rate" in names else []
     remedies += ["leave out with --ignore columns that are combinations of others, or very large"]
     raise Refusal(f"the fit has no finite solution; {', or '.join(remedies)}.")
-
-
-def _version():
-    from mlmath import __version__
-
-    return __version__

@@ -16,6 +16,7 @@ __all__ = ["COMMANDS", "main"]
 COMMANDS = {
     "tour": "fit real models to real data and write a report (what `mlmath` alone does)",
     "fit": "fit a model to a table: score, certificate, coefficients, a run folder",
+    "sweep": "fit candidates in folds, choose the best, refit it: score, figure, a run folder",
     "predict": "apply a saved run to a table",
     "models": "list the models that can be fitted",
     "datasets": "list the data sets that come with mlmath, or show one",

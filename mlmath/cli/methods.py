@@ -20,7 +20,7 @@ from mlmath.nearest import hint
 
 __all__ = [
     "METHODS", "TASKS", "Flag", "Function", "Method", "arguments", "find", "flags", "formula",
-    "load", "range_of", "title",
+    "load", "range_of", "static", "title",
 ]  # fmt: skip
 
 
@@ -118,6 +118,15 @@ def flags(method: Method) -> list[Flag]:
     return [flag for flag in _parameters(method) if flag.name != _CLASSES]
 
 
+def static(method: Method) -> set[str]:
+    """Parameters that fix the compiled program, so that one program holds one value of each."""
+    names = set()
+    for decorator in _function(method.fit).decorator_list:
+        for keyword in getattr(decorator, "keywords", ()):
+            names |= set(ast.literal_eval(keyword.value)) if keyword.arg == "static" else set()
+    return names
+
+
 def range_of(flag: Flag, value: Any) -> str | None:
     """Return what the values of the flag must be, where ``value`` is none of them.
 
@@ -147,11 +156,7 @@ def _parameters(method):
 
 
 def _flags(function: Function) -> Iterator[Flag]:
-    node = next(
-        node
-        for node in _tree(function.module).body
-        if isinstance(node, ast.FunctionDef) and node.name == function.name
-    )
+    node = _function(function)
     lines = _arguments(ast.get_docstring(node) or "")
     for argument, value in zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True):
         words = {n.id for n in ast.walk(argument) if isinstance(n, ast.Name)}
@@ -159,6 +164,14 @@ def _flags(function: Function) -> Iterator[Flag]:
         if kind is not None and value is not None:
             default = ast.literal_eval(value)
             yield Flag(argument.arg, kind, default, lines.get(argument.arg, ""))
+
+
+def _function(function):
+    return next(
+        node
+        for node in _tree(function.module).body
+        if isinstance(node, ast.FunctionDef) and node.name == function.name
+    )
 
 
 def _arguments(docstring):

@@ -94,3 +94,11 @@ def test_help_lists_and_refusals_come_within_a_second_and_without_jax(words):
 def test_a_value_out_of_range_is_told_its_range(name, kind, value):
     assert methods.range_of(methods.Flag(name, kind, None, ""), value) is not None
     assert methods.range_of(methods.Flag(name, kind, None, ""), kind(3)) is None
+
+
+@pytest.mark.parametrize("name", _NAMES)
+def test_what_fixes_the_program_is_what_a_traced_number_cannot_be(name):
+    """A static parameter is an ``int`` in the signature, a traced one a ``Count`` or ``Scalar``."""
+    method = methods.METHODS[name]
+    keywords = inspect.signature(methods.load(method.fit)).parameters
+    assert methods.static(method) == {k for k, p in keywords.items() if p.annotation is int}
