@@ -90,11 +90,11 @@ def judge(claim: Claim, evidence: Evidence, rows: int, precision: float) -> str:
     'run.json claims a gap of 0.0e+00, but a new fit in float64 proves 2.5e-01 only.'
     """
     scale = max(evidence.objective, evidence.null)
-    rounding = (4 + math.sqrt(rows)) * precision * scale
-    if not abs(claim.objective - evidence.objective) <= rounding:
+    off = abs(claim.objective - evidence.objective)
+    if not off <= (4 + math.sqrt(rows)) * precision * scale:
         return (
             f"run.json claims the objective {claim.objective:.12g}, but at the saved parameters "
-            f"it is {evidence.objective:.12g}."
+            f"it is {evidence.objective:.12g} ({off:.1e} away)."
         )
     most = claim.gap + 4 * precision + math.sqrt(rows) * sys.float_info.epsilon
     if evidence.gap <= most:
