@@ -10,7 +10,7 @@ from mlmath.data import columns as tables
 from mlmath.data.errors import InputError, unknown
 from mlmath.data.readers import Source
 
-__all__ = ["Examples", "gather", "probability_names"]
+__all__ = ["Examples", "gather", "probability_names", "weights"]
 
 _TARGETS = ("target", "y")  # names that say so themselves
 
@@ -40,7 +40,7 @@ def gather(source: Source, task: str, options: Any) -> Examples:
         if name not in table.columns:
             raise unknown("column", name, table.columns)
     _refuse_twice(target, options)
-    weight = _weight(table, options.weight)
+    weight = weights(table, options.weight)
     features = table.drop({target, *ignored, options.weight} & set(table.columns))
     if not features.width:
         raise InputError(f"no column is left to predict '{target}' from.")
@@ -80,6 +80,28 @@ def probability_names(labels: Sequence[Any]) -> list[str]:
     return [f"probability of {label}" for label in labels]
 
 
+def weights(table: pl.DataFrame, name: str | None) -> np.ndarray:
+    """Weights in the column of that name, ones if there is none.
+
+    Raises:
+        InputError: if one is missing, no number or negative, or all are 0.
+    """
+    if name is None:
+        return np.ones(table.height)
+    tables.refuse_gaps(
+        table.select(name), np.ones(table.height, bool), "a weight is a number from 0 up"
+    )
+    weight = tables.numbers(table[name])
+    if (weight < 0).any():
+        row = int(np.argmax(weight < 0))
+        raise InputError(
+            f"column '{name}' is {weight[row]} in row {row + 1}; a weight is 0 or more."
+        )
+    if not weight.any():
+        raise InputError(f"every weight in column '{name}' is 0.")
+    return weight
+
+
 def _target(source, name):
     columns = source.table.columns
     if name is None:
@@ -102,23 +124,6 @@ def _refuse_twice(target, options):
         raise InputError(f"column '{target}' is the target, so --ignore cannot leave it out.")
     if target == options.weight:
         raise InputError(f"column '{target}' is the target, so it cannot be the --weight too.")
-
-
-def _weight(table, name):
-    if name is None:
-        return np.ones(table.height)
-    tables.refuse_gaps(
-        table.select(name), np.ones(table.height, bool), "a weight is a number from 0 up"
-    )
-    weight = tables.numbers(table[name])
-    if (weight < 0).any():
-        row = int(np.argmax(weight < 0))
-        raise InputError(
-            f"column '{name}' is {weight[row]} in row {row + 1}; a weight is 0 or more."
-        )
-    if not weight.any():
-        raise InputError(f"every weight in column '{name}' is 0.")
-    return weight
 
 
 def _plain(observed):

@@ -185,7 +185,11 @@ def record(
 
     return {
         "seed": options.seed,
-        "data": {"name": source.name, "sha256": source.sha256},
+        "data": {
+            "name": source.name,
+            "path": None if source.entry else str(Path(options.data).resolve()),
+            "sha256": source.sha256,
+        },
         "target": gathered.target,
         "labels": gathered.labels,
         "label_type": gathered.label_type,

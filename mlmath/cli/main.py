@@ -18,6 +18,8 @@ COMMANDS = {
     "fit": "fit a model to a table: score, certificate, coefficients, a run folder",
     "sweep": "fit candidates in folds, choose the best, refit it: score, figure, a run folder",
     "predict": "apply a saved run to a table",
+    "verify": "compute certificate and score of a saved run again, in float64",
+    "influence": "list the rows that move a saved run most",
     "models": "list the models that can be fitted",
     "datasets": "list the data sets that come with mlmath, or show one",
     "doctor": "show versions, devices, precision and the cache of compiled programs",

@@ -13,7 +13,9 @@ from mlmath.data import columns as tables
 from mlmath.statistics import one_hot, padding, standardise
 from mlmath.statistics.compose import Composed, compose
 
-__all__ = ["Rows", "coefficients", "expected_params", "model", "padded", "predict", "scales"]
+__all__ = [
+    "Rows", "coefficients", "expected_params", "features", "model", "padded", "predict", "scales",
+]  # fmt: skip
 
 
 class Rows(NamedTuple):
@@ -46,6 +48,20 @@ def predict(composed: Composed, params: Any, X: np.ndarray, dtype: str) -> np.nd
     """Predictions of the rows of ``X``, computed at the length of their bucket."""
     rows = padding.pad(np.asarray(X, dtype), padding.bucket(len(X)))
     return np.asarray(_predict(composed.predict, params, rows))[: len(X)]
+
+
+def features(
+    method: methods.Method,
+    described: Sequence[tables.Column],
+    raw: Any,
+    params: Any,
+    X: np.ndarray,
+    dtype: str,
+) -> np.ndarray:
+    """Rows of ``X`` as the method sees them: one-hot and, unless ``raw``, in standard units."""
+    part = _Part(methods.load(method.fit), _itself)
+    inner = part if raw else compose(standardise, part)
+    return predict(compose(one_hot.columns(tables.sizes(described)), inner), params, X, dtype)
 
 
 def expected_params(
@@ -82,6 +98,11 @@ def coefficients(
 def scales(raw: Any, params: Any, width: int) -> np.ndarray:
     """Standard deviation of each feature, where the model knows it, else ones."""
     return np.ones(width) if raw else np.asarray(params.model.transformation.scale)
+
+
+def _itself(params, x):
+    """What the method sees of ONE example."""
+    return x
 
 
 def _inner(method, predict, raw):

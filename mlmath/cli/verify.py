@@ -1,0 +1,207 @@
+"""``mlmath verify RUN DATA``: compute certificate and score again, in float64, from the saved file.
+
+The examples are the rows of DATA rounded to the dtype θ was fitted in, put through the saved
+transformation; from here on all is float64. With L the objective of the method, L₀ that of the
+model that knows nothing, and θ̂ a new fit with the gap g(θ̂) of its own certificate,
+
+    (L(θ) − L(θ̂))/L₀  ≤  (L(θ) − L*)/L₀  ≤  min { (L(θ) − L(θ̂))/L₀ + g(θ̂), L(θ)/L₀ }      (1)
+
+for no objective of the shell is below 0. ``run.json`` claims L(θ) and a gap. With n rows, ε of the
+dtype of the run and ε′ of float64 the claim holds if
+
+    |claimed L − L(θ)| ≤ (4 + √n) ε max(L(θ), L₀)                               (2)
+    right side of (1) ≤ claimed gap + 4ε + √n ε′                                (3)
+
+where √n is how the rounding of a sum of n numbers grows. The new fit stops by the defaults, not by
+the run's ``tolerance`` and ``max_steps``, which do not move L*. The held-out score that ``mlmath
+fit`` reports is of another fit, which is not saved: it is not verified.
+"""
+
+import json
+import math
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from mlmath.cli import display, flags, saved
+from mlmath.cli.refusal import Refusal
+
+__all__ = ["Claim", "Evidence", "judge", "run"]
+
+_OPTIONS = [
+    flags.Option("run", Path, "folder that `mlmath fit` wrote", metavar="RUN", positional=True),
+    flags.Option(
+        "data", str, "the table it was fitted to, or another one to score",
+        metavar="DATA", positional=True,
+    ),
+    flags.Option("json", bool, "print one JSON document instead of a table", False),
+]  # fmt: skip
+
+_STOPPING = ("tolerance", "max_steps")
+
+
+class Claim(NamedTuple):
+    """What ``run.json`` says of the answer."""
+
+    objective: float
+    gap: float
+
+
+class Evidence(NamedTuple):
+    """What float64 says of the saved parameters."""
+
+    objective: float  # L(θ)
+    null: float  # L₀
+    least_gap: float  # left side of (1)
+    gap: float  # right side of (1)
+
+
+def run(words: Sequence[str]) -> int:
+    """Run ``mlmath verify`` with the words of the command line: 0 if the claim holds, else 1."""
+    description = (
+        "Compute certificate and score of a saved run again, in float64, from its file alone; "
+        "the exit code is 1 if what run.json claims does not hold."
+    )
+    options = flags.parse("mlmath verify", description, _OPTIONS, words)
+    known = saved.read(options.run)
+    claim = _claim(known)
+    from mlmath.data.errors import InputError
+
+    try:
+        found, why = _verify(options, known, claim)
+    except InputError as error:
+        raise Refusal(str(error)) from None
+    if options.json:
+        print(json.dumps(found, indent=2, ensure_ascii=False), flush=True)
+    else:
+        display.facts(f"{known.record['model']} of {options.run}", _facts(found))
+    if why:
+        print("mlmath:", display.printable(why), file=sys.stderr)
+    return 1 if why else 0
+
+
+def judge(claim: Claim, evidence: Evidence, rows: int, precision: float) -> str:
+    """Sentence that says what does not hold by (2) and (3), empty if all does.
+
+    ``precision`` is ε of the dtype of the run.
+
+    >>> judge(Claim(2.0, 0.0), Evidence(2.0, 4.0, 0.0, 0.25), 9, 2.0**-52)
+    'run.json claims a gap of 0.0e+00, but a new fit in float64 proves 2.5e-01 only.'
+    """
+    scale = max(evidence.objective, evidence.null)
+    off = abs(claim.objective - evidence.objective)
+    if not off <= (4 + math.sqrt(rows)) * precision * scale:
+        return (
+            f"run.json claims the objective {claim.objective:.12g}, but at the saved parameters "
+            f"it is {evidence.objective:.12g} ({off:.1e} away)."
+        )
+    most = claim.gap + 4 * precision + math.sqrt(rows) * sys.float_info.epsilon
+    if evidence.gap <= most:
+        return ""
+    if evidence.least_gap > most:
+        shown = f"that of the saved parameters is {evidence.least_gap:.1e} at least"
+    else:
+        shown = f"a new fit in float64 proves {evidence.gap:.1e} only"
+    return f"run.json claims a gap of {claim.gap:.1e}, but {shown}."
+
+
+def _claim(known):
+    certificate = known.record.get("certificate")
+    found: list[Any] = [None]
+    if isinstance(certificate, dict):
+        found = [certificate.get(name) for name in Claim._fields]
+    if not all(type(v) in (int, float) and abs(v) <= sys.float_info.max for v in found):
+        raise saved.damaged(known.folder, "certificate")
+    return Claim(*[float(v) for v in found])
+
+
+def _verify(options, known, claim):
+    from mlmath.data import readers
+
+    source = readers.read(options.data)
+    rows = saved.examples(known, source.table)
+    fitted = source.sha256 == known.record["data"].get("sha256")
+    problem = saved.problem(known, rows)
+    found = {
+        "run": str(options.run), "data": source.name, "fitted_to_it": fitted, "rows": len(rows.y),
+        "rows_left_out": rows.height - len(rows.y), "claimed": None, "computed": None,
+        "holds": None, "why": "",
+    }  # fmt: skip
+    if fitted:
+        import numpy as np
+
+        evidence = _evidence(known, problem)
+        precision = float(np.finfo(known.record["dtype"]).eps)
+        found["why"] = judge(claim, evidence, len(rows.y), precision)
+        found["claimed"], found["computed"] = claim._asdict(), _plain(evidence)
+        found["holds"] = not found["why"]
+    found["score"] = _score(known, problem, rows)
+    return found, found["why"]
+
+
+def _evidence(known, problem):
+    """L(θ), L₀ and both sides of (1)."""
+    import jax
+    import numpy as np
+
+    from mlmath.compiled import compiled
+
+    X, y, weight = problem.rows
+    program = compiled()(problem.module.objective)
+
+    def objective(theta):
+        return float(program(theta, X, y, sample_weight=weight, **problem.numbers))
+
+    values = {k: v for k, v in known.values.items() if k not in _STOPPING}
+    again = problem.module.fit(X, y, sample_weight=weight, **values)
+    nothing = jax.tree.map(np.zeros_like, problem.theta)
+    if known.method.task == "number":
+        nothing = nothing._replace(bias=np.asarray(weight @ y / weight.sum()))
+    value, null = objective(problem.theta), objective(nothing)
+    if not null > 0:
+        return Evidence(value, null, 0.0, math.inf)
+    least = (value - objective(again.params)) / null
+    bound = np.fmin(least + float(again.certificate.gap), value / null)
+    return Evidence(value, null, least, max(float(bound), 0.0))
+
+
+def _score(known, problem, rows):
+    """Scores beside those of the mean, or the frequencies, of the rows themselves."""
+    import numpy as np
+
+    from mlmath.cli import scores
+
+    y, weight = rows.y, rows.weight
+    if not np.isfinite(problem.predicted).all():
+        raise Refusal("a prediction is not finite: a number in the table is too large.")
+    if not known.labels:
+        return scores.of_numbers(problem.predicted, y, weight, float(weight @ y / weight.sum()))
+    frequencies = np.bincount(y.astype(int), weight, len(known.labels)) / weight.sum()
+    score = scores.of_classes(saved.probabilities(problem.predicted), y, weight, frequencies)
+    if known.method.task == "two sides":  # an answer without a probability has no log loss
+        score = {k: v for k, v in score.items() if "log_loss" not in k}
+    return score
+
+
+def _plain(evidence):
+    """Numbers that JSON knows."""
+    return {k: v if math.isfinite(v) else None for k, v in evidence._asdict().items()}
+
+
+def _facts(found):
+    from mlmath.cli import scores
+
+    left_out = f", {found['rows_left_out']} left out" if found["rows_left_out"] else ""
+    kind = "those that were fitted" if found["fitted_to_it"] else "not those that were fitted"
+    facts = {"data": f"{found['data']}: {found['rows']} rows{left_out}; {kind}"}
+    if found["fitted_to_it"]:
+        claimed, computed = found["claimed"], found["computed"]
+        facts["objective"] = f"{computed['objective']:.12g}, claimed {claimed['objective']:.12g}"
+        facts["gap"] = f"at most {computed['gap']:.1e}, claimed {claimed['gap']:.1e}"
+        facts["score on these rows"] = scores.sentence(found["score"])
+        facts["claim"] = f"does NOT hold: {found['why']}" if found["why"] else "holds"
+    else:
+        facts["score on these rows"] = scores.sentence(found["score"])
+        facts["claim"] = "not verified: that needs the table that was fitted (SHA-256)"
+    return facts
