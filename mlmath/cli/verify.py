@@ -13,10 +13,9 @@ the run and ε′ of float64 the claim holds if
     right side of (1) ≤ claimed gap + 4ε + ε′ν/L₀                               (3)
     ν = √n max(L(θ), L₀) + 4 (Σᵢ ρᵢ²)^½,    ρᵢ = Σⱼ |xᵢⱼ ∂L/∂xᵢⱼ| + |yᵢ ∂L/∂yᵢ|    (4)
 
-where √n is how the rounding of a sum of n numbers grows, and ρᵢ what that of row i does to L: it is
-large where numbers lie far from 0 beside how they vary.
-The new fit stops by the defaults, not by
-the run's ``tolerance`` and ``max_steps``, which do not move L*. The held-out score that ``mlmath
+where √n is how the rounding of a sum over the n rows grows, and ρᵢ what that of row i does to L: it
+is large where numbers lie far from 0 beside how they vary. The new fit stops by the defaults, not
+by the run's ``tolerance`` and ``max_steps``, which do not move L*. The held-out score that ``mlmath
 fit`` reports is of another fit, which is not saved: it is not verified.
 """
 
