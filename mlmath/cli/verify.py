@@ -6,14 +6,16 @@ model that knows nothing, and θ̂ a new fit with the gap g(θ̂) of its own cer
 
     (L(θ) − L(θ̂))/L₀  ≤  (L(θ) − L*)/L₀  ≤  min { (L(θ) − L(θ̂))/L₀ + g(θ̂), L(θ)/L₀ }      (1)
 
-for no objective of the shell is below 0. ``run.json`` claims L(θ) and a gap. With n rows, ε of the
-dtype of the run and ε′ of float64 the claim holds if
+for no objective of the shell is below 0. ``run.json`` claims L(θ) and a gap. With ε of the dtype of
+the run and ε′ of float64 the claim holds if
 
-    |claimed L − L(θ)| ≤ (4 + √n) ε max(L(θ), L₀)                               (2)
-    right side of (1) ≤ claimed gap + 4ε + √n ε′                                (3)
+    |claimed L − L(θ)| ≤ ε (4 max(L(θ), L₀) + ν)                                (2)
+    right side of (1) ≤ claimed gap + 4ε + ε′ν/L₀                               (3)
+    ν = √n max(L(θ), L₀) + 4 (Σᵢ ρᵢ²)^½,    ρᵢ = Σⱼ |xᵢⱼ ∂L/∂xᵢⱼ| + |yᵢ ∂L/∂yᵢ|    (4)
 
-where √n is how the rounding of a sum of n numbers grows. The new fit stops by the defaults, not by
-the run's ``tolerance`` and ``max_steps``, which do not move L*. The held-out score that ``mlmath
+where √n is how the rounding of a sum over the n rows grows, and ρᵢ what that of row i does to L: it
+is large where numbers lie far from 0 beside how they vary. The new fit stops by the defaults, not
+by the run's ``tolerance`` and ``max_steps``, which do not move L*. The held-out score that ``mlmath
 fit`` reports is of another fit, which is not saved: it is not verified.
 """
 
@@ -55,6 +57,7 @@ class Evidence(NamedTuple):
     null: float  # L₀
     least_gap: float  # left side of (1)
     gap: float  # right side of (1)
+    rounding: float  # ν
 
 
 def run(words: Sequence[str]) -> int:
@@ -73,7 +76,7 @@ def run(words: Sequence[str]) -> int:
     except InputError as error:
         raise Refusal(str(error)) from None
     if options.json:
-        print(json.dumps(found, indent=2, ensure_ascii=False), flush=True)
+        print(json.dumps(_plain(found), indent=2, ensure_ascii=False), flush=True)
     else:
         display.facts(f"{known.record['model']} of {options.run}", _facts(found))
     if why:
@@ -81,22 +84,23 @@ def run(words: Sequence[str]) -> int:
     return 1 if why else 0
 
 
-def judge(claim: Claim, evidence: Evidence, rows: int, precision: float) -> str:
+def judge(claim: Claim, evidence: Evidence, precision: float) -> str:
     """Sentence that says what does not hold by (2) and (3), empty if all does.
 
     ``precision`` is ε of the dtype of the run.
 
-    >>> judge(Claim(2.0, 0.0), Evidence(2.0, 4.0, 0.0, 0.25), 9, 2.0**-52)
+    >>> judge(Claim(2.0, 0.0), Evidence(2.0, 4.0, 0.0, 0.25, 12.0), 2.0**-52)
     'run.json claims a gap of 0.0e+00, but a new fit in float64 proves 2.5e-01 only.'
     """
-    scale = max(evidence.objective, evidence.null)
+    largest = max(evidence.objective, evidence.null)
     off = abs(claim.objective - evidence.objective)
-    if not off <= (4 + math.sqrt(rows)) * precision * scale:
+    if not off <= precision * (4 * largest + evidence.rounding) < math.inf:
         return (
             f"run.json claims the objective {claim.objective:.12g}, but at the saved parameters "
             f"it is {evidence.objective:.12g} ({off:.1e} away)."
         )
-    most = claim.gap + 4 * precision + math.sqrt(rows) * sys.float_info.epsilon
+    own = sys.float_info.epsilon * evidence.rounding / (evidence.null or 1.0)
+    most = claim.gap + 4 * precision + own
     if evidence.gap <= most:
         return ""
     if evidence.least_gap > most:
@@ -128,20 +132,22 @@ def _verify(options, known, claim):
         "rows_left_out": rows.height - len(rows.y), "claimed": None, "computed": None,
         "holds": None, "why": "",
     }  # fmt: skip
-    if fitted:
-        import numpy as np
+    import numpy as np
 
+    if not fitted and not np.isfinite(problem.predicted).all():
+        raise Refusal("a prediction is not finite: a number in the table is too large.")
+    if fitted:
         evidence = _evidence(known, problem)
         precision = float(np.finfo(known.record["dtype"]).eps)
-        found["why"] = judge(claim, evidence, len(rows.y), precision)
-        found["claimed"], found["computed"] = claim._asdict(), _plain(evidence)
+        found["why"] = judge(claim, evidence, precision)
+        found["claimed"], found["computed"] = claim._asdict(), evidence._asdict()
         found["holds"] = not found["why"]
     found["score"] = _score(known, problem, rows)
     return found, found["why"]
 
 
 def _evidence(known, problem):
-    """L(θ), L₀ and both sides of (1)."""
+    """L(θ), L₀, both sides of (1), and ν."""
     import jax
     import numpy as np
 
@@ -160,10 +166,15 @@ def _evidence(known, problem):
         nothing = nothing._replace(bias=np.asarray(weight @ y / weight.sum()))
     value, null = objective(problem.theta), objective(nothing)
     if not null > 0:
-        return Evidence(value, null, 0.0, math.inf)
+        return Evidence(value, null, 0.0, math.inf, 0.0)
     least = (value - objective(again.params)) / null
     bound = np.fmin(least + float(again.certificate.gap), value / null)
-    return Evidence(value, null, least, max(float(bound), 0.0))
+    by_x, by_y = compiled()(jax.grad(problem.module.objective, argnums=(1, 2)))(
+        problem.theta, X, y, sample_weight=weight, **problem.numbers
+    )
+    moved = np.abs(X * by_x).sum(axis=1) + np.abs(y * by_y)
+    rounding = math.sqrt(weight.astype(bool).sum()) * max(value, null) + 4 * np.linalg.norm(moved)
+    return Evidence(value, null, least, max(float(bound), 0.0), float(rounding))
 
 
 def _score(known, problem, rows):
@@ -173,10 +184,10 @@ def _score(known, problem, rows):
     from mlmath.cli import scores
 
     y, weight = rows.y, rows.weight
-    if not np.isfinite(problem.predicted).all():
-        raise Refusal("a prediction is not finite: a number in the table is too large.")
     if not known.labels:
-        return scores.of_numbers(problem.predicted, y, weight, float(weight @ y / weight.sum()))
+        mean = float(weight @ y / weight.sum())
+        with np.errstate(over="ignore", invalid="ignore"):  # tampered parameters know no bounds
+            return scores.of_numbers(problem.predicted, y, weight, mean)
     frequencies = np.bincount(y.astype(int), weight, len(known.labels)) / weight.sum()
     score = scores.of_classes(saved.probabilities(problem.predicted), y, weight, frequencies)
     if known.method.task == "two sides":  # an answer without a probability has no log loss
@@ -184,9 +195,11 @@ def _score(known, problem, rows):
     return score
 
 
-def _plain(evidence):
-    """Numbers that JSON knows."""
-    return {k: v if math.isfinite(v) else None for k, v in evidence._asdict().items()}
+def _plain(found):
+    """With None for numbers that JSON does not know."""
+    if isinstance(found, dict):
+        return {name: _plain(value) for name, value in found.items()}
+    return None if isinstance(found, float) and not math.isfinite(found) else found
 
 
 def _facts(found):

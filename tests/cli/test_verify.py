@@ -100,6 +100,10 @@ def test_objective_gap_and_score_are_their_definition(shell, table):
     assert found["computed"]["null"] == pytest.approx(null, rel=1e-12)
     assert found["computed"]["least_gap"] == pytest.approx(gap, rel=1e-9)
     assert found["computed"]["gap"] == pytest.approx(gap, rel=1e-9)
+    pull = s * (y - Z @ saved["weights"] - saved["bias"])
+    rho = np.abs(pull) * (np.abs(Z) @ np.abs(saved["weights"]) + np.abs(y))
+    rounding = np.sqrt((s > 0).sum()) * max(here, null) + 4 * np.sqrt(sum(rho**2))
+    assert found["computed"]["rounding"] == pytest.approx(rounding)
     squares = s @ (y - Z @ saved["weights"] - saved["bias"]) ** 2
     assert found["score"]["r_squared"] == pytest.approx(1 - squares / (2 * null))
 
@@ -123,6 +127,16 @@ def test_a_fit_that_stopped_early_claims_no_less_than_its_gap(shell, table):
     assert 1e-6 < found["computed"]["least_gap"] <= found["claimed"]["gap"]
     edit(lambda r: r["certificate"].update(gap=found["computed"]["least_gap"] / 2))
     assert verified(shell)[0] == 1
+
+
+def test_a_weight_beyond_all_bounds_is_caught(shell, table):
+    fit(shell, table, "ridge")
+    tamper(lambda p: p["model.model.weights"].__setitem__(0, 1e200))
+    code, found, _ = verified(shell)
+    assert (code, found["computed"]["objective"]) == (1, None)
+    code, shown, complaint = shell("verify", "run", "t.csv")
+    assert (code, complaint.count("\n")) == (1, 1)
+    assert "does NOT hold" in shown
 
 
 def test_of_another_table_only_the_score_is_given(shell, table):
@@ -156,30 +170,43 @@ def test_the_run_and_the_table_may_have_moved(shell, table):
 @pytest.mark.parametrize(
     ("claim", "evidence", "words"),
     [
-        (Claim(2.0, 0.0), Evidence(2.0, 4.0, 0.0, 0.0), ""),
-        (Claim(2.0, 0.0), Evidence(2.0 + 28 * _EPSILON, 4.0, 0.0, 0.0), ""),
-        (Claim(2.0, 0.0), Evidence(2.0 + 30 * _EPSILON, 4.0, 0.0, 0.0), "(6.7e-15 away)"),
-        (Claim(2.0, 0.0), Evidence(2.0, 4.0, 0.0, 7 * _EPSILON), ""),
-        (Claim(2.0, 0.0), Evidence(2.0, 4.0, 0.0, 8 * _EPSILON), "proves 1.8e-15 only"),
-        (Claim(2.0, 0.0), Evidence(2.0, 4.0, 0.1, 0.2), "is 1.0e-01 at least"),
-        (Claim(2.0, 0.0), Evidence(float("nan"), 4.0, 0.0, 0.0), "claims the objective"),
-        (Claim(2.0, 0.0), Evidence(2.0, 4.0, 0.0, float("nan")), "proves nan only"),
+        (Claim(2.0, 0.0), Evidence(2.0, 4.0, 0.0, 0.0, 12.0), ""),
+        (Claim(2.0, 0.0), Evidence(2.0 + 28 * _EPSILON, 4.0, 0.0, 0.0, 12.0), ""),
+        (Claim(2.0, 0.0), Evidence(2.0 + 30 * _EPSILON, 4.0, 0.0, 0.0, 12.0), "(6.7e-15 away)"),
+        (Claim(2.0, 0.0), Evidence(2.0, 4.0, 0.0, 7 * _EPSILON, 12.0), ""),
+        (Claim(2.0, 0.0), Evidence(2.0, 4.0, 0.0, 8 * _EPSILON, 12.0), "proves 1.8e-15 only"),
+        (Claim(2.0, 0.0), Evidence(2.0, 4.0, 0.1, 0.2, 12.0), "is 1.0e-01 at least"),
+        (Claim(2.0, 0.0), Evidence(float("nan"), 4.0, 0.0, 0.0, 12.0), "claims the objective"),
+        (Claim(2.0, 0.0), Evidence(2.0, 4.0, 0.0, float("nan"), 12.0), "proves nan only"),
     ],
 )
 def test_the_verdict_is_equations_2_and_3(claim, evidence, words):
-    why = judge(claim, evidence, 9, _EPSILON)
+    why = judge(claim, evidence, _EPSILON)
     assert words in why
     assert bool(why) == bool(words)
 
 
+def test_a_target_far_from_zero_is_no_false_alarm_but_lost_digits_are_told(shell, table):
+    table = table.with_columns(number=1e6 + pl.col("number"))
+    fit(shell, table, "ridge")
+    assert verified(shell)[0] == 0
+    shutil.rmtree("run")
+    fit(shell, table, "ridge", "--dtype", "float32")  # rounds the bias to 1/16
+    code, found, complaint = verified(shell)
+    assert code == 1
+    assert found["computed"]["least_gap"] > 1e-6 > found["claimed"]["gap"]
+    assert "run.json claims a gap of" in complaint
+
+
 def test_what_cannot_be_verified_is_one_sentence(shell, table):
     fit(shell, table, "ridge")
-    table.with_columns(a=pl.lit(1e300)).write_csv("huge.csv")
+    table.with_columns(a=pl.lit(1.7e308)).write_csv("huge.csv")
     for words, sentence in [
         (["run"], "DATA is missing"),
         (["no", "t.csv"], "'no' holds no run of mlmath"),
         (["run", "no.csv"], "there is no file no.csv."),
         (["run", "t.csv", "--jsn"], "did you mean '--json'?"),
+        (["run", "huge.csv"], "a prediction is not finite"),
         (["run", "iris"], "the table lacks column 'a'"),
     ]:
         code, shown, complaint = shell("verify", *words)
