@@ -89,7 +89,7 @@ def facts(
         "one-standard-error choice": f"{_line(judged, choice.simplest)}, "
         f"{candidates.simplest(values)} within one standard error of the best",
         "fits": f"{fits} in {judged.seconds:.2f} s, {fits / judged.seconds:.0f} per second with "
-        f"compilation; {'all' if proved == fits else proved} converged",
+        f"compilation; {_part(proved, fits)} converged",
     } | _edges(judged, values)
 
 
@@ -186,6 +186,10 @@ def _edges(judged, values):
     if not ends:
         return {}
     return {"note": f"the best has {' and '.join(ends)} tried; a wider --over may hold a better"}
+
+
+def _part(some, whole):
+    return {0: "none", whole: "all"}.get(some, str(some))
 
 
 def _better(metric):

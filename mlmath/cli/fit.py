@@ -85,6 +85,8 @@ class Outcome(NamedTuple):
 def run(words: Sequence[str]) -> int:
     """Run ``mlmath fit`` with the words of the command line."""
     asked = ask("fit", _ABOUT, (), words)
+    if asked is None:
+        return 0
 
     from mlmath.data.errors import InputError
 
@@ -94,17 +96,19 @@ def run(words: Sequence[str]) -> int:
         raise Refusal(str(error)) from None
 
 
-def ask(verb: str, about: str, more: Sequence[flags.Option], words: Sequence[str]) -> Asked:
-    """Read the words after ``mlmath VERB``; ``more`` are options beside or in place of a fit's.
+def ask(verb: str, about: str, more: Sequence[flags.Option], words: Sequence[str]) -> Asked | None:
+    """Read the words after ``mlmath VERB``; None where the help that lists the models was shown.
+
+    ``more`` are options beside those of a fit, or in the place of one of the same name.
 
     Raises:
         Refusal: if they do not fit; the message is one sentence.
-        SystemExit: after ``--help``.
+        SystemExit: after the help of a model.
     """
     if words and words[0] in ("-h", "--help"):
         models = "\n".join(f"  {k:<22}{methods.title(m)}" for k, m in methods.METHODS.items())
         print(_HELP.format(verb=verb, about=about, models=models), end="")
-        raise SystemExit(0)
+        return None
     if not words or words[0].startswith("-"):
         raise Refusal(
             f"name a model first, as in `mlmath {verb} ridge diabetes`; `mlmath models` lists them."

@@ -53,6 +53,8 @@ _LARGEST_SEED = 2**31 - 1
 def run(words: Sequence[str]) -> int:
     """Run ``mlmath sweep`` with the words of the command line."""
     asked = fit.ask("sweep", _ABOUT, _OPTIONS, words)
+    if asked is None:
+        return 0
     values = candidates.read(asked.options.over, asked.name, asked.method)
     metric = metrics.find(asked.options.metric, asked.method.task)
     _refuse(asked.options, values, words)
@@ -94,8 +96,7 @@ def _sweep(asked, values, metric):
         fixed = {k: v for k, v in asked.values.items() if k not in values}
         judged = validation.validate(method, gathered, options, fixed, values, metric, dtype)
         _refuse_unjudged(judged)
-        chosen = fixed | choices.numbers(judged, int(judged.choice.best))
-        chosen = {k: chosen[k] for k in asked.values}
+        chosen = asked.values | choices.numbers(judged, int(judged.choice.best))
         fitted = fit.outcome(method, gathered, options, chosen, dtype)
         found = fit.heading(name, asked.command, dtype, chosen)
         found |= fit.record(source, method, gathered, options, fitted)
