@@ -29,7 +29,8 @@ PARAMS = ridge.Params(jnp.ones(2), jnp.zeros(()))
 MISUSE = [
     (
         lambda: folds.k_fold(3, 10),
-        "evaluate.folds.k_fold: key must be a typed key, got int64[]; make one with jax.random.key.",
+        "evaluate.folds.k_fold: key must be a typed key, got int64[]; make one with "
+        "jax.random.key.",
     ),
     (
         lambda: selection.choose(Y),

@@ -217,7 +217,7 @@ def check_grid(fit: Callable[..., Any], grid: Grid) -> None:
             hyperparameter.
     """
     for name, values in grid.items():
-        if jnp.ndim(values) == 0:
+        if jnp.shape(values) == ():
             raise ValueError(f"grid['{name}'] must be an array of candidates, got one number.")
     lengths = {name: len(values) for name, values in grid.items()}
     if len(set(lengths.values())) > 1:

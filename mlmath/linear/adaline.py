@@ -41,6 +41,7 @@ References:
     Haykin (2014), Adaptive Filter Theory, §6.
 """
 
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -122,16 +123,11 @@ def fit(
 
     sound = finite(first)  # a NaN that the data or the start holds is to show
 
-    def present_one(rate, params, row):
-        x, target, s, q = row
-        step = (1 - _power(1 - rate * q, s)) / q * (target - predict(params, x))
-        return Params(params.weights + step * x, params.bias + step), None
-
     @jax.checkpoint
     def epoch(params, number):
         rate = rate0 / (1 + decay * number)
         rows = (X, y, weight, squares)
-        after = lax.scan(lambda p, row: present_one(rate, p, row), params, rows)[0]
+        after = lax.scan(partial(_present_one, rate), params, rows)[0]
         taken = finite(after) | ~sound
         return jax.tree.map(lambda a, b: jnp.where(taken, a, b), after, params), None
 
@@ -147,6 +143,13 @@ def fit(
             tolerance=first_order_tolerance(X) if tolerance is None else tolerance,
         ),
     )
+
+
+def _present_one(rate, params, row):
+    """Rule (2) for a row that is presented s times."""
+    x, target, s, q = row
+    step = (1 - _power(1 - rate * q, s)) / q * (target - predict(params, x))
+    return Params(params.weights + step * x, params.bias + step), None
 
 
 def _power(base, exponent):

@@ -50,10 +50,10 @@ from jax import lax
 from jaxtyping import Array, Float, Int
 
 from mlmath.arrays import Real, Scalar
-from mlmath.certificate import Certificate
+from mlmath.certificate import Certificate, superlinear_tolerance
 from mlmath.compiled import compiled
 from mlmath.linalg import least_squares
-from mlmath.linear.plane import Params, loss, predict
+from mlmath.linear.plane import Params, loss, predict, rounding
 from mlmath.statistics.weights import present
 
 __all__ = ["Fit", "Params", "Summary", "fit", "loss", "objective", "predict", "summarize"]
@@ -120,7 +120,12 @@ def fit(
     yc, mean = _centered(y[:, None], weight)
     solved = least_squares.solve(Xc, yc[:, 0], sample_weight=weight, tolerance=tolerance)
     params = Params(solved.solution, mean[0] - center @ solved.solution)
-    return Fit(params, solved.certificate, solved.rank, solved.root)
+    null = lax.stop_gradient(weight @ yc[:, 0] ** 2) / 2
+    lost = jnp.where(null > 0, weight.sum() * rounding(params, center) / null, 0)
+    gap = solved.certificate.gap + lax.stop_gradient(lost)
+    most = superlinear_tolerance(X) if tolerance is None else tolerance
+    certificate = solved.certificate._replace(gap=gap, converged=gap <= most)
+    return Fit(params, certificate, solved.rank, solved.root)
 
 
 @compiled()

@@ -9,6 +9,12 @@ Least squares, ridge regression and Adaline are three ways to (w, b): the first 
 Σᵢ sᵢℓᵢ, the second adds a penalty on w, the third takes a step down the gradient of ℓ after
 every example. They share this module's names, so what one has fitted is a start for another.
 
+The first two fit w to x − x̄ and round b = ȳ − wᵀx̄ at the end, each example's loss by at most
+
+    Δ²/2,        Δ = ε (|w|ᵀ|x̄| + |b|)                                         (3)
+
+to first order at the best b, which their gaps count.
+
 Time and memory O(d) per example.
 
 >>> import jax.numpy as jnp, mlmath
@@ -26,11 +32,12 @@ References:
 from typing import NamedTuple
 
 import jax.numpy as jnp
+from jax import lax
 from jaxtyping import Array, Float
 
 from mlmath.arrays import Real, Scalar
 
-__all__ = ["Params", "loss", "predict"]
+__all__ = ["Params", "loss", "predict", "rounding"]
 
 
 class Params(NamedTuple):
@@ -48,3 +55,10 @@ def predict(params: Params, x: Float[Real, " d"]) -> Float[Array, ""]:
 def loss(params: Params, x: Float[Real, " d"], y: Scalar) -> Float[Array, ""]:
     """Half the squared error of ONE example, eq. (2)."""
     return jnp.square(y - predict(params, x)) / 2
+
+
+def rounding(params: Params, center: Float[Real, " d"]) -> Float[Array, ""]:
+    """What rounding the bias may add to the mean of the loss, eq. (3)."""
+    w, b = lax.stop_gradient((params.weights, params.bias))
+    size = jnp.abs(w) @ jnp.abs(lax.stop_gradient(center)) + jnp.abs(b)
+    return (jnp.finfo(size.dtype).eps * size) ** 2 / 2

@@ -46,7 +46,7 @@ from mlmath.arrays import Real, Scalar
 from mlmath.certificate import Certificate, certify, superlinear_tolerance
 from mlmath.compiled import compiled
 from mlmath.linalg import gram, shifted
-from mlmath.linear.plane import Params, loss, predict
+from mlmath.linear.plane import Params, loss, predict, rounding
 from mlmath.statistics.center import near_mean
 from mlmath.statistics.weights import present
 
@@ -97,11 +97,13 @@ def fit(
     route = _primal if X.shape[1] <= X.shape[0] else _dual
     w, center, mean, null, bound = route(X, y, weight, l2)
     squares, descent = gram.row_sum(_residual, (X, y, weight), w, center, mean)
+    params = Params(w, mean - center @ w)
+    lost = jnp.where(null > 0, jnp.sum(weight) * rounding(params, center), 0)
     return Fit(
-        Params(w, mean - center @ w),
+        params,
         certify(
             (squares + jnp.sum(l2 * w**2)) / 2,
-            bound(l2 * w - descent) / 2,
+            bound(l2 * w - descent) / 2 + lost,
             null / 2,
             tolerance=superlinear_tolerance(X) if tolerance is None else tolerance,
         ),

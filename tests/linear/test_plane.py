@@ -65,3 +65,25 @@ def test_what_one_method_has_fitted_is_a_start_for_another(method, data):
     again = adaline.fit(X, y, start=fitted, epochs=0)
     np.testing.assert_array_equal(again.params.weights, fitted.weights)
     np.testing.assert_array_equal(again.params.bias, fitted.bias)
+
+
+def test_rounding_is_equation_3():
+    params = plane.Params(jnp.array([1.0, -2.0], jnp.float32), jnp.array(-5.0, jnp.float32))
+    found = plane.rounding(params, jnp.array([10.0, 100.0], jnp.float32))
+    np.testing.assert_allclose(found, (2.0**-23 * (10 + 200 + 5)) ** 2 / 2, rtol=1e-6)
+
+
+@pytest.mark.parametrize("module", [ridge, least_squares])
+@pytest.mark.parametrize("far", [1e4, 1e6])
+def test_a_bias_that_float32_cannot_hold_is_in_the_gap(module, far):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(60, 2)).astype(np.float32)
+    y = (X @ [1.0, 2.0] + rng.normal(size=60) + far).astype(np.float32)
+    fitted = module.fit(X, y)
+    double = X.astype(float), y.astype(float)
+    params = jax.tree.map(lambda a: jnp.asarray(a, jnp.float64), fitted.params)
+    best = module.fit(*double).certificate.objective
+    null = ((double[1] - double[1].mean()) ** 2).sum() / 2
+    excess = float(module.objective(params, *double) - best) / null
+    assert excess <= float(fitted.certificate.gap)
+    assert not fitted.certificate.converged or excess < 1e-6
