@@ -204,12 +204,12 @@ def _decompose(functions, key, train, test, resamples, batch_size):
     X, y, weight = present(*train)
     X_test, y_test, test_weight = present(*test)
 
-    def refit(_, key):
+    def refit(weight, key):
         fitted = fit(X, y, sample_weight=draw(key, weight))
         return jax.vmap(predict, (None, 0))(fitted.params, X_test), fitted.certificate
 
     keys = jax.random.split(key, resamples)
-    predictions, certificate = rows(refit)(None, keys, batch_size=batch_size)
+    predictions, certificate = rows(refit)(weight, keys, batch_size=batch_size)
     return Refits(into(predictions, y_test, sample_weight=test_weight), predictions, certificate)
 
 

@@ -166,10 +166,11 @@ def _learn(key, fit, score, data, folds, sizes, batch_size):
         train, test, key = part
         subsets = nested_subsets(key, weight * train, sizes)
 
-        def size(_, subset):
-            return _scores(fit, score, X, y, subset, weight * test)
+        def scores(held, subset):
+            return _scores(fit, score, X, y, subset, held)
 
-        return jnp.sum(subsets, axis=1), *rows(size)(None, subsets, batch_size=batch_size)
+        found = rows(scores)(weight * test, subsets, batch_size=batch_size)
+        return jnp.sum(subsets, axis=1), *found
 
     keys = jax.random.split(key, len(folds.train))
     learnt_from, *scores = lax.map(fold, (*folds, keys))
@@ -181,12 +182,10 @@ def _validate(fit, score, data, folds, numbers, batch_size):
     X, y, weight = _data(*data)
 
     def fold(part):
-        train, test = part
+        def scores(weights, numbers):
+            return _scores(fit, score, X, y, *weights, **numbers)
 
-        def candidate(_, numbers):
-            return _scores(fit, score, X, y, weight * train, weight * test, **numbers)
-
-        return rows(candidate)(None, numbers, batch_size=batch_size)
+        return rows(scores)(tuple(weight * mask for mask in part), numbers, batch_size=batch_size)
 
     return lax.map(fold, folds)
 

@@ -78,9 +78,8 @@ def bootstrap(key: Array, weight: Float[Real, " n"]) -> Float[Array, " n"]:
 
     def block(b, counts):
         place = _places(jax.random.fold_in(key, b), at_once, end) * (total / end)
-        place = jnp.minimum(place, jnp.nextafter(edges[-1], jnp.zeros_like(total)))
-        row = jnp.searchsorted(edges, place, side="right")
-        return counts.at[row].add((b * at_once + jnp.arange(at_once) < draws).astype(int))
+        drawn = b * at_once + jnp.arange(at_once) < draws
+        return counts.at[_row(edges, place)].add(drawn.astype(int))
 
     blocks = jnp.ceil(draws / at_once).astype(int)
     counts = lax.fori_loop(0, blocks, block, jnp.zeros(len(weight), int))
@@ -88,7 +87,7 @@ def bootstrap(key: Array, weight: Float[Real, " n"]) -> Float[Array, " n"]:
 
 
 def poisson_bootstrap(key: Array, weight: Float[Real, " n"]) -> Float[Array, " n"]:
-    """One resample by eq. (2); arguments as for :func:`bootstrap`."""
+    """One resample by eq. (2); arguments as for :func:`bootstrap`, the key of kind threefry."""
     weight, sound = _sound(weight)
     return sound * jax.random.poisson(key, weight)
 
@@ -156,6 +155,12 @@ def _sound(weight):
 def _edges(weight):
     """Partial sums of s, in which rounding gives a row of weight 0 no room."""
     return lax.cummax(jnp.where(weight > 0, jnp.cumsum(weight), 0))
+
+
+def _row(edges, place):
+    """Row that each place falls in: the first whose partial sum lies beyond it."""
+    inside = jnp.minimum(place, jnp.nextafter(edges[-1], jnp.zeros_like(edges[-1])))
+    return jnp.searchsorted(edges, inside, side="right")
 
 
 def _places(key, size, end):

@@ -110,15 +110,20 @@ def test_squared_error_is_that_of_a_loop_of_refits(data, weight):
 
 
 def test_zero_one_loss_is_that_of_a_loop_of_refits(data, weight):
+    """Rows elsewhere than in the table, and another way to draw."""
     X, y = data[0], (data[1] > 0.2).astype(int)
-    train, test = (X[~HELD], y[~HELD]), (X[HELD], (data[1][HELD] > 0).astype(int))
+    train, test, s = (X[~HELD], y[~HELD]), (X[HELD], (data[1][HELD] > 0).astype(int)), weight[~HELD]
+    draw = resampling.bayesian_bootstrap
     peer = LogisticRegression(C=1 / 0.5, tol=1e-10, max_iter=1000)
     predictions = np.array(
-        [peer.fit(*(a.repeat(c, axis=0) for a in train)).predict(test[0]) for c in counts(weight)]
+        [
+            peer.fit(*train, sample_weight=np.asarray(c)).predict(test[0])
+            for c in resampling.bootstrap_weights(KEY, s, resamples=B, draw=draw)
+        ]
     )
     found = decompose(
         KEY, Partial(logistic_regression.fit, l2=0.5), label, *train, *test,
-        into=zero_one, sample_weight=weight[~HELD], resamples=B,
+        into=zero_one, sample_weight=s, resamples=B, draw=draw,
     )  # fmt: skip
     np.testing.assert_array_equal(found.predictions, predictions)
     expected = naive_zero_one(predictions, test[1], np.ones(20))
@@ -287,15 +292,6 @@ def test_float_types():
     for predictions, expected in [(p.astype(np.float32), np.float32), (p > 0, np.float64)]:
         parts = zero_one(predictions, predictions[0])
         assert {a.dtype for a in parts} == {jnp.dtype(expected)}
-
-
-def test_other_ways_to_draw(data):
-    X, y = data
-    draw = resampling.bayesian_bootstrap
-    W = resampling.bootstrap_weights(KEY, np.ones(60), resamples=5, draw=draw)
-    predictions = [Ridge(alpha=1.0).fit(X, y, sample_weight=c).predict(X) for c in W]
-    found = decompose(KEY, ridge.fit, ridge.predict, X, y, X, y, resamples=5, draw=draw)
-    np.testing.assert_allclose(found.predictions, predictions, rtol=1e-8, atol=1e-9)
 
 
 def test_numbers_and_keys_compile_nothing_anew(data):

@@ -195,6 +195,11 @@ def test_a_row_of_weight_zero_is_absent_whatever_it_holds(data, folds, weight):
     X[weight == 0], y[np.flatnonzero(weight == 0)[0]] = np.nan, np.inf
     found = ridge_curve((X, y), folds, sample_weight=weight, score=clean)
     chex.assert_trees_all_close(found, expected, rtol=1e-12)
+    y[folds.test[0]] = np.nan  # rows that count, absent from the fits of the first fold only
+    found = ridge_curve((X, y), folds, sample_weight=weight, score=clean)
+    np.testing.assert_allclose(found.train_scores[0], expected.train_scores[0], rtol=1e-12)
+    assert np.isnan(found.test_scores[0]).all()
+    assert np.isnan(found.train_scores[1:, -1]).all()
 
 
 def clean(params, X, y, *, sample_weight):
