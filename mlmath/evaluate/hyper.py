@@ -19,7 +19,8 @@ L is not convex: what is found is a stationary point near the start. The certifi
 stationary: its gap is ‖dL/dξ‖ max(‖ξ‖, 1) / |L(start)|. Where L falls on towards λ = 0 or ∞ the
 steps end when the gap meets the tolerance. The learnt λ have met all held-out rows, so L there is
 no estimate of the error on new rows: validate the learning itself. Its result has ``params`` and
-``certificate`` like a fit, so that cross-validation of it is nested selection.
+``certificate`` like a fit, so that cross-validation of it is nested selection. Many λ can overfit
+few folds: repeated folds, or few steps from a good single λ, hold them back.
 
 A starting number that is not positive makes the result NaN. The learnt numbers have a derivative
 in the data, where the Hessian of L is regular. Functions are told apart by identity: a lambda

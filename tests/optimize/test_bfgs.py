@@ -179,6 +179,20 @@ def test_a_step_out_of_the_domain_is_not_taken():
         assert bool(certificate.converged)
 
 
+@pytest.mark.parametrize(("below", "part"), [(-np.inf, 0), (-5.0, 1)], ids=["value", "gradient"])
+def test_a_trial_that_is_not_finite_is_not_taken(below, part):
+    """At 0.5, the first trial, L is −∞, or low with a gradient that is NaN."""
+
+    def cliff(x, a):
+        edge = jnp.sqrt(jnp.maximum(x - 0.6, 0)) if part else 0
+        return jnp.where(x < 0.6, below, a * (x - 1) ** 2) + 0 * edge
+
+    assert not jnp.isfinite(jax.value_and_grad(cliff)(0.5, 1.0)[part])
+    x, certificate = bfgs.minimize(cliff, jnp.array(1.5), 1.0)
+    np.testing.assert_allclose(x, 1.0, rtol=1e-7)
+    assert bool(certificate.converged)
+
+
 def test_nan_and_no_minimum_are_not_converged():
     x, certificate = on_quadratic(jnp.ones(6) * jnp.nan, 0.9, 20)
     assert jnp.isnan(x).all()
