@@ -2,11 +2,13 @@
 
 Each stop is what ``mlmath fit`` does, with the defaults of the shell. Where a model
 of a number or of two classes has a penalty, a hundred of them are then fitted in one call, and
-the held-out loss is differentiated through the fit.
+the held-out loss is differentiated through the fit. The tour ends with a search.
 """
 
 import json
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -51,8 +53,9 @@ def run(words: list[str]) -> int:
     folder = options.out or runs.unused(Path("runs") / time.strftime("tour-%Y%m%d-%H%M%S"))
     with runs.new_folder(folder) as temporary:
         sections = []
-        for stop in STOPS:
-            sections.append(_visit(stop, options.seed, dtype))
+        visits: list[Callable[..., Any]] = [*(partial(_visit, stop) for stop in STOPS), _choose]
+        for visit in visits:
+            sections.append(visit(options.seed, dtype))
             if not options.json:
                 display.facts(
                     sections[-1].title, {"mathematics": sections[-1].formula, **sections[-1].facts}
@@ -60,11 +63,11 @@ def run(words: list[str]) -> int:
         seconds = time.perf_counter() - began
         _save(temporary, sections, seconds)
     if options.json:
-        models = [{"title": s.title, "formula": s.formula, **s.facts} for s in sections]
-        found = {"models": models, "seconds": seconds, "run": str(folder)}
+        *models, chosen = [{"title": s.title, "formula": s.formula, **s.facts} for s in sections]
+        found = {"models": models, "search": chosen, "seconds": seconds, "run": str(folder)}
         print(json.dumps(found, indent=2, ensure_ascii=False))
     else:
-        print(f"{len(sections)} models in {seconds:.1f} s; open {folder / 'report.html'}")
+        print(f"{len(STOPS)} models in {seconds:.1f} s; open {folder / 'report.html'}")
     return 0
 
 
@@ -82,6 +85,12 @@ def _visit(stop, seed, dtype):
         more, drawn = _sweep(method, gathered, stop, seed, dtype)
         facts, figures = facts | more, figures | drawn
     return report.Section(methods.title(method), methods.formula(method), facts, figures)
+
+
+def _choose(seed, dtype):
+    from mlmath.cli import choosing
+
+    return choosing.section(seed, dtype)
 
 
 def _sweep(method, gathered, stop, seed, dtype):
@@ -143,5 +152,5 @@ def _save(folder: Path, sections: list[Any], seconds: float) -> None:
         for number, image in enumerate(section.figures.values(), 1):
             name = section.title.split(":")[0].lower().replace(" ", "_")
             report.write(folder / f"{name}_{number}.png", image)
-    lead = f"{len(sections)} models on real data, fitted and proved in {seconds:.1f} seconds."
+    lead = f"{len(STOPS)} models on real data, fitted and proved in {seconds:.1f} seconds."
     report.write(folder / "report.html", report.page("A tour of mlmath", lead, sections))

@@ -22,46 +22,47 @@ that selection always takes the largest; people are shown m, eq. (2).
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from functools import cache
+from typing import Any
 
 import jax
 from jaxtyping import Array, Float
 
 from mlmath.arrays import Labels, Real
 
-__all__ = ["Scorer", "of_loss", "scorer", "shown"]
+__all__ = ["of_loss", "scorer", "shown"]
 
 
-class Scorer(NamedTuple):
-    """Eq. (1) as a function; equal parts make equal scorers, so nothing is traced twice."""
-
-    predict: Callable[..., Any]
-    metric: Callable[..., Any]
-    sign: int  # 1 or −1
-
-    def __call__(
-        self, params: Any, X: Any, y: Labels, *, sample_weight: Float[Real, " n"] | None = None
-    ) -> Float[Array, ""]:
-        """Score of ``params`` on the rows that count."""
-        predicted = jax.vmap(self.predict, (None, 0))(params, X)
-        return self.sign * self.metric(predicted, y, sample_weight=sample_weight)
-
-
-def scorer(predict: Callable[..., Any], metric: Callable[..., Any]) -> Scorer:
+def scorer(predict: Callable[..., Any], metric: Callable[..., Any]) -> Callable[..., Any]:
     """Score by a metric that should be large, eq. (1) with +.
+
+    ``scorer(f, m) is scorer(f, m)``: the same parts are traced once.
 
     Args:
         predict: f, of ONE example.
         metric: m, called as ``metric(predicted, y, sample_weight=s)``.
     """
-    return Scorer(predict, metric, 1)
+    return _scorer(predict, metric, 1)
 
 
-def of_loss(predict: Callable[..., Any], metric: Callable[..., Any]) -> Scorer:
+def of_loss(predict: Callable[..., Any], metric: Callable[..., Any]) -> Callable[..., Any]:
     """Score by a metric that should be small, eq. (1) with −; arguments as for :func:`scorer`."""
-    return Scorer(predict, metric, -1)
+    return _scorer(predict, metric, -1)
 
 
 def shown(score: Callable[..., Any], value: Any) -> Any:
     """What people are shown of the values of a score, eq. (2): a loss without its minus."""
     return getattr(score, "sign", 1) * value
+
+
+@cache
+def _scorer(predict, metric, sign):
+    def score(
+        params: Any, X: Any, y: Labels, *, sample_weight: Float[Real, " n"] | None = None
+    ) -> Float[Array, ""]:
+        """Score of ``params`` on the rows that count, eq. (1)."""
+        predicted = jax.vmap(predict, (None, 0))(params, X)
+        return sign * metric(predicted, y, sample_weight=sample_weight)
+
+    score.sign = sign  # type: ignore[attr-defined]
+    return score

@@ -35,7 +35,9 @@ def test_every_model_is_on_the_tour():
 
 def test_every_model_beats_its_baseline_with_a_certificate(tmp_path, capsys):
     assert main(["--json", "--out", str(tmp_path / "run")]) == 0
-    for model in json.loads(capsys.readouterr().out)["models"]:
+    shown = json.loads(capsys.readouterr().out)
+    assert "500 fits in one call" in shown["search"]
+    for model in shown["models"]:
         score = model["held-out score"]
         if "accuracy" in score:
             ours, baseline = map(float, re.findall(r"([\d.]+)%", score)[:2])
