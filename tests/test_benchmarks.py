@@ -63,7 +63,7 @@ def test_an_absent_case_shows_what_is_asked():
 
 def test_the_kept_results_are_of_these_cases_and_targets():
     kept = json.loads(_RESULTS.read_text(encoding="utf-8"))["cases"]
-    assert set(kept) == set(CASES)
+    assert set(kept) <= set(CASES)
     for name, result in kept.items():
         asked = CASES[name]
         assert (result["target_numpy"], result["target_device"]) == (
