@@ -19,8 +19,8 @@ S = RNG.uniform(0.2, 2, size=40)
 A = np.c_[X, np.ones(40)]
 
 prepared = compose(standardise, logistic_regression)
-FITS = [(ridge.fit, Y), (logistic_regression.fit, LABELS), (prepared.fit, LABELS)]
-examine = pytest.mark.parametrize(("fit", "y"), FITS, ids=["ridge", "logistic", "composed"])
+FITS = [(ridge.fit, Y), (prepared.fit, LABELS)]
+examine = pytest.mark.parametrize(("fit", "y"), FITS, ids=["ridge", "composed logistic"])
 
 
 def flat(params):
@@ -83,35 +83,37 @@ def test_it_is_leaving_a_row_out_to_first_order(fit, y):
 
 
 def test_absent_rows_are_absent_and_a_finite_one_shows_what_it_would_do():
-    holes, s = X.copy(), np.ones(40)
+    s, holes = np.ones(40), X.copy()
     holes[0, 1], holes[1] = np.nan, np.inf
-    s[:3] = 0
-    s[5] = 2
-    rows = np.r_[2:40, 5]
-    effect = influence.on(total, ridge.fit, holes, Y, sample_weight=s, l2=0.7)
-    repeated = influence.on(
-        total, ridge.fit, X[rows], Y[rows], sample_weight=np.r_[0.0, np.ones(38)], l2=0.7
-    )
-    np.testing.assert_allclose(effect[2:], repeated[:-1], rtol=1e-9)
-    np.testing.assert_array_equal(effect[:2], 0)
-    assert abs(effect[2]) > 1e-3
-    params = ridge.fit(holes, Y, sample_weight=s, l2=0.7).params
-    D = influence.distance(ridge.loss, ridge.objective, params, holes, Y, sample_weight=s, l2=0.7)
-    expected = influence.distance(
-        ridge.loss, ridge.objective, params, X[rows[1:]], Y[rows[1:]], l2=0.7
-    )
-    np.testing.assert_allclose(np.delete(D, 5)[3:], np.delete(expected, [2, 37]), rtol=1e-9)
-    np.testing.assert_array_equal(D[:3], 0)
-    counted = influence.on(total, ridge.fit, holes, Y, l2=0.7)
-    assert jnp.isnan(counted).all()
+    s[:3], s[5], s[6] = 0, 2, 2
+    alone = np.r_[2:5, 7:40]
+    rows = np.r_[alone, 5, 5, 6, 6]
+    once = (np.arange(40) > 0).astype(float)  # of what is repeated, row 2 is absent too
+
+    def examined(X, y, s):
+        params = ridge.fit(X, y, sample_weight=s, l2=0.7).params
+        return (
+            influence.on(total, ridge.fit, X, y, sample_weight=s, l2=0.7),
+            influence.distance(ridge.loss, ridge.objective, params, X, y, sample_weight=s, l2=0.7),
+        )
+
+    weighted, repeated = examined(holes, Y, s), examined(X[rows], Y[rows], once)
+    for a, b in zip(weighted, repeated, strict=True):
+        np.testing.assert_allclose(a[alone], b[:36], rtol=1e-9)
+        np.testing.assert_array_equal(a[:2], 0)
+    assert abs(weighted[0][2]) > 1e-3
+    assert weighted[1][2] == 0
+    for found in examined(holes, Y, np.ones(40)):
+        assert jnp.isnan(found).all()
 
 
 def test_distance_equals_cooks_in_statsmodels():
-    fitted = least_squares.fit(X, Y)
+    fitted = least_squares.fit(X, Y, sample_weight=np.ones(40))
     dispersion = least_squares.summarize(fitted, X, Y).residual_deviation ** 2
     D = influence.distance(
-        plane.loss, least_squares.objective, fitted.params, X, Y, dispersion=dispersion
-    )
+        plane.loss, least_squares.objective, fitted.params, X, Y, dispersion=dispersion,
+        sample_weight=np.ones(40),
+    )  # fmt: skip
     peer = sm.OLS(Y, A).fit().get_influence()
     np.testing.assert_allclose(D, peer.cooks_distance[0], rtol=1e-8)
     steps = leave_one_out.changes(plane.loss, least_squares.objective, fitted.params, X, Y)
@@ -142,10 +144,12 @@ def test_distance_is_how_far_the_predictions_move():
 def test_the_planted_outlier_ranks_first():
     y = Y.copy()
     y[17] += 30
-    params = ridge.fit(X, y).params
-    D = influence.distance(ridge.loss, ridge.objective, params, X, y, dispersion=5.0)
+    params = ridge.fit(X, y, sample_weight=np.ones(40), l2=0.7).params
+    D = influence.distance(
+        ridge.loss, ridge.objective, params, X, y, sample_weight=np.ones(40), l2=0.7
+    )
     assert int(jnp.argmax(D)) == 17
-    effect = influence.on(total, ridge.fit, X, y)
+    effect = influence.on(total, ridge.fit, X, y, sample_weight=np.ones(40), l2=0.7)
     assert int(jnp.argmax(jnp.abs(effect))) == 17
 
 
@@ -153,9 +157,9 @@ def test_influence_is_differentiable():
     def largest(l2):
         return influence.on(total, logistic_regression.fit, X, LABELS, l2=l2)[3]
 
-    differences = (largest(0.7 + 1e-5) - largest(0.7 - 1e-5)) / 2e-5
-    np.testing.assert_allclose(jax.jacfwd(largest)(0.7), differences, rtol=1e-6)
-    np.testing.assert_allclose(jax.grad(largest)(0.7), differences, rtol=1e-6)
+    both = jax.jit(lambda l2: jax.jvp(largest, (l2,), (1.0,)))
+    (up, _), (_, derivative), (down, _) = both(0.7 + 1e-5), both(0.7), both(0.7 - 1e-5)
+    np.testing.assert_allclose(derivative, (up - down) / 2e-5, rtol=1e-6)
 
 
 def test_jit_and_vmap_equal_eager():

@@ -75,31 +75,31 @@ def test_memory_grows_with_the_rows_and_not_with_their_square():
 
 
 def test_absent_rows_change_nothing_and_a_weight_repeats_the_others():
-    s = np.ones(40)
-    s[:3] = 0
-    s[5] = 2
+    s, alone = np.ones(40), np.r_[3, 4, 7:40]
+    s[:3], s[5], s[6] = 0, 2, 3
     holes, y = X.copy(), Y.copy()
     holes[0, 1], holes[1], y[2] = np.nan, np.inf, np.nan
-    rows = np.r_[3:40, 5]
-    for function in (
-        lambda X, y, s: leave_one_out.exact(ridge.fit, ridge.predict, X, y, sample_weight=s),
-        lambda X, y, s: leave_one_out.approximate(
-            ridge.loss, ridge.objective, ridge.fit(X, y, sample_weight=s).params, X, y,
-            sample_weight=s,
-        ),
-    ):  # fmt: skip
-        weighted = function(holes, y, s)
-        repeated = function(X[rows], Y[rows], np.ones(38))
+    rows = np.r_[alone, 5, 5, 6, 6, 6]
+
+    def exact(X, y, s):
+        return leave_one_out.exact(ridge.fit, ridge.predict, X, y, l2=1.3, sample_weight=s)
+
+    def approximate(X, y, s):
+        params = ridge.fit(X, y, l2=1.3, sample_weight=s).params
+        return leave_one_out.approximate(
+            ridge.loss, ridge.objective, params, X, y, l2=1.3, sample_weight=s
+        )
+
+    for function in (exact, approximate):
+        weighted, repeated = function(holes, y, s), function(X[rows], Y[rows], np.ones(40))
         for a, b in zip(weighted, repeated, strict=True):
-            keep = np.setdiff1d(np.arange(3, 40), [5])
-            np.testing.assert_allclose(a[keep], np.delete(b, [2, 37], axis=0), rtol=1e-9)
+            np.testing.assert_allclose(a[alone], b[:35], rtol=1e-9)
             assert jnp.isfinite(a).all()
-    counted = leave_one_out.exact(ridge.fit, ridge.predict, holes, y)
-    assert jnp.isnan(counted.residual).all()
+    assert jnp.isnan(exact(holes, y, np.ones(40)).residual).all()
 
 
 def test_a_row_that_alone_determines_a_parameter_is_nan():
-    lone = np.c_[X[:, :2], np.eye(40)[:, 7]]
+    lone = np.c_[X[:, :3], np.eye(40)[:, 7]]
     left = leave_one_out.exact(least_squares.fit, least_squares.predict, lone, Y)
     np.testing.assert_allclose(left.leverage[7], 1, rtol=1e-12)
     assert list(np.flatnonzero(np.isnan(left.residual))) == [7]
@@ -140,9 +140,17 @@ def test_the_derivative_of_the_press_statistic_is_right():
         return jnp.mean(left.residual**2)
 
     start, toward, h = jnp.zeros(4), jnp.array([1.0, -1.0, 2.0, 0.5]), 1e-5
-    differences = (press(start + h * toward, X) - press(start - h * toward, X)) / (2 * h)
-    for derivative in (jax.grad, jax.jacfwd):
-        np.testing.assert_allclose(derivative(press)(start, X) @ toward, differences, rtol=1e-7)
+
+    @jax.jit
+    def derivatives(log_l2):
+        forward = jax.jvp(lambda v: press(v, X), (log_l2,), (toward,))
+        return *forward, jax.grad(press)(log_l2, X) @ toward
+
+    up, (_, forward, reverse), down = map(
+        derivatives, (start + h * toward, start, start - h * toward)
+    )
+    for derivative in (forward, reverse):
+        np.testing.assert_allclose(derivative, (up[0] - down[0]) / (2 * h), rtol=1e-7)
 
 
 # One step of Newton's method, eq. (3).
@@ -207,8 +215,9 @@ def test_approximate_equals_the_one_step_of_statsmodels():
         .get_influence()
     )
     changes = leave_one_out.changes(
-        logistic_regression.loss, logistic_regression.objective, params, X, y, l2=0.0
-    )
+        logistic_regression.loss, logistic_regression.objective, params, X, y, l2=0.0,
+        sample_weight=np.ones(40),
+    )  # fmt: skip
     np.testing.assert_allclose(-matrix(changes), influence.d_params, rtol=1e-5, atol=1e-8)
 
 
@@ -253,16 +262,6 @@ def test_steps_keep_the_mean_of_the_biases():
         softmax_regression.loss, softmax_regression.objective, params, X, y, l2=0.5
     )
     np.testing.assert_allclose(changes.bias.sum(axis=1), 0, atol=1e-12)
-    gradient = jax.grad(softmax_regression.objective)
-    for i in (0, 17):
-        moved = jax.tree.map(lambda a, b, i=i: a + b[i], params, changes)
-        s = np.ones(40)
-        s[i] = 0
-        before, after = (
-            matrix(jax.tree.map(lambda a: a[None], gradient(p, X, y, l2=0.5, sample_weight=s)))
-            for p in (params, moved)
-        )
-        assert np.abs(after).max() < 0.1 * np.abs(before).max()
 
 
 def test_where_what_is_left_has_no_minimum_the_step_is_nan():
@@ -304,9 +303,9 @@ def test_approximate_is_differentiable_in_hyperparameters():
         )
         return jnp.mean(jax.vmap(logistic_regression.loss)(left, X, y))
 
-    differences = (held_out(0.3 + 1e-5) - held_out(0.3 - 1e-5)) / 2e-5
-    for derivative in (jax.grad, jax.jacfwd):
-        np.testing.assert_allclose(derivative(held_out)(0.3), differences, rtol=1e-6)
+    both = jax.jit(jax.value_and_grad(held_out))
+    (up, _), (_, derivative), (down, _) = both(0.3 + 1e-5), both(0.3), both(0.3 - 1e-5)
+    np.testing.assert_allclose(derivative, (up - down) / 2e-5, rtol=1e-6)
 
 
 def test_single_precision_is_kept_and_batches_equal_loops():
