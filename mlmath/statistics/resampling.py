@@ -52,11 +52,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jax.tree_util import Partial
 from jaxtyping import Array, Float, Int
 
 from mlmath.arrays import Real
-from mlmath.compiled import compiled
+from mlmath.compiled import as_argument, compiled
 
 __all__ = [
     "bayesian_bootstrap", "bootstrap", "bootstrap_weights", "nested_subsets", "poisson_bootstrap",
@@ -116,7 +115,7 @@ def bootstrap_weights(
         resamples: how many.
         draw: one of the three above, or any function of a key and the weights.
     """
-    return _many(draw if isinstance(draw, Partial) else Partial(draw), key, weight, resamples)
+    return _many(as_argument(draw), key, weight, resamples)
 
 
 def nested_subsets(
