@@ -111,7 +111,7 @@ MISUSE = [
         "certificate.certify: tolerance must be a number, got str 'small'.",
     ),
     (
-        lambda: newton.minimize(lambda x: x @ x, jnp.ones(2), null=jnp.ones(2), max_steps="3"),
+        lambda: newton.minimize(lambda x: x @ x, jnp.ones(2), null_value=2.0, max_steps="3"),
         "optimize.newton.minimize: max_steps must be a number, got str '3'.",
     ),
     (

@@ -131,13 +131,13 @@ def fit(
     Xc = X - center[None]
     null = Params(jnp.zeros_like(X[0]), jnp.zeros_like(y[0]))
     if start is None:
-        first = _warm_start(null, center, *jax.lax.stop_gradient((X, y, weight, l2)))
+        first = _warm_start(null, *jax.lax.stop_gradient((Xc, y, weight, l2)))
     else:
         first = _shifted(jax.tree.map(lambda a: jnp.asarray(a, X.dtype), start), center)
     if tolerance is None:
         tolerance = superlinear_tolerance(X)
     solution, certificate = newton.minimize(
-        _objective, first, Xc, y, weight, l2, null=null, hessian=_hessian,
+        _objective, first, Xc, y, weight, l2, null_value=_null_value(weight), hessian=_hessian,
         reach=newton.Reach(Xc, counted), tolerance=tolerance, max_steps=max_steps,
     )  # fmt: skip
     params = _shifted(solution, -center)
@@ -168,8 +168,13 @@ def _objective(params, X, y, weight, l2):
     return weight @ losses + l2 / 2 * params.weights @ params.weights
 
 
-def _warm_start(null, c, X, y, weight, l2):
-    """Minimiser over every m-th row of x − c, where that is many rows, else the null model.
+def _null_value(weight):
+    """L(0) = Σᵢ sᵢ log 2."""
+    return math.log(2) * jnp.sum(weight)
+
+
+def _warm_start(null, X, y, weight, l2):
+    """Minimiser over every m-th row, where that is many rows, else the null model.
 
     It moves only the path to the minimum of (2). The sample is a view of the rows as
     (n/m, m): where they are sharded each device takes its own and none travels.
@@ -180,11 +185,11 @@ def _warm_start(null, c, X, y, weight, l2):
         return null
     rows, labels, weights = (a.reshape(n // m, m, *a.shape[1:])[:, 0] for a in (X, y, weight))
     found = newton.minimize(
-        _objective, null, rows - c[None], labels, weights, l2 / m, null=null, hessian=_hessian,
-        tolerance=1e-3, max_steps=8,
+        _objective, null, rows, labels, weights, l2 / m, null_value=_null_value(weights),
+        hessian=_hessian, tolerance=1e-3, max_steps=8,
     )[0]  # fmt: skip
-    first, null_value = (_objective(p, X - c[None], y, weight, l2) for p in (found, null))
-    return jax.tree.map(lambda a, b: jnp.where(first < null_value, a, b), found, null)
+    better = _objective(found, X, y, weight, l2) < _null_value(weight)
+    return jax.tree.map(lambda a, b: jnp.where(better, a, b), found, null)
 
 
 def _stride(n, d):

@@ -151,8 +151,9 @@ def fit(
     if tolerance is None:
         tolerance = superlinear_tolerance(X)
     solution, certificate = newton_cg.minimize(
-        _anchored, _shifted(first, center), X, own, weight, l2, null=null,
-        preconditioner=_preconditioner, reach=_reach, tolerance=tolerance, max_steps=max_steps,
+        _anchored, _shifted(first, center), X, own, weight, l2,
+        null_value=math.log(classes) * jnp.sum(weight), preconditioner=_preconditioner,
+        reach=_reach, tolerance=tolerance, max_steps=max_steps,
     )  # fmt: skip
     params = _shifted(solution, -center)
     convex = (weight >= 0).all() & (l2 >= 0)

@@ -76,7 +76,7 @@ def minimize(
     objective: Callable[..., Any],
     start: Any,
     *args: Any,
-    null: Any | None = None,
+    null_value: Scalar | None = None,
     curvature: Scalar = 0.9,
     tolerance: Scalar | None = None,
     max_steps: Count = 200,
@@ -87,7 +87,7 @@ def minimize(
         objective: L, a smooth function of a pytree and of ``args``.
         start: first iterate.
         args: data and hyperparameters; derivatives flow through these.
-        null: the null model, whose |L| scales the gap; ``start`` if None.
+        null_value: L of the null model, whose size scales the gap; L(start) if None.
         curvature: c₂ of (2), between c₁ and 1; a small one makes the search exact.
         tolerance: largest gap (4) that counts as converged; ε^⅔ of the dtype if None.
         max_steps: most evaluations of L and ∇L after the first.
@@ -99,8 +99,7 @@ def minimize(
         return objective(unravel(v), *fixed)
 
     first = _first(function, flat)
-    scale = first.value if null is None else objective(lax.stop_gradient(null), *fixed)
-    scale = jnp.abs(scale)
+    scale = jnp.abs(first.value if null_value is None else lax.stop_gradient(null_value))
     if tolerance is None:
         tolerance = first_order_tolerance(flat)
     state = _iterate(function, first, curvature, tolerance * scale, max_steps)

@@ -32,7 +32,7 @@ Time per Hessian: what it costs (d Hessian-vector products unless one is passed)
 >>> from mlmath.optimize import newton
 >>> def cost(x, a):
 ...     return jnp.exp(x) - a * x
->>> x, certificate = newton.minimize(cost, jnp.array(0.0), 3.0, null=jnp.array(0.0), max_steps=50)
+>>> x, certificate = newton.minimize(cost, jnp.array(0.0), 3.0, null_value=1.0, max_steps=50)
 >>> bool(certificate.converged), round(float(x), 4)
 (True, 1.0986)
 
@@ -59,7 +59,7 @@ from mlmath.certificate import Certificate, certify, superlinear_tolerance
 __all__ = ["Reach", "excess", "minimize"]
 
 _KEEP = 0.1  # largest δ²⁺/δ² at which the Hessian is kept
-_WORTH = 16  # a Hessian costs about d/16 gradients, which is how many steps it serves at most
+_WORTH = 32  # a Hessian serves at most d/32 chord steps, for it costs a few d/32 gradients
 
 
 class Reach(NamedTuple):
@@ -76,20 +76,20 @@ class _State(NamedTuple):
     factor: Any  # Cholesky factor of the Hessian in use, scaled to a unit diagonal
     scale: Any  # H_jj^-½
     origin: Any  # x₀, where that Hessian was computed
-    moved: Any  # r, 0 if there is no reach
+    moved: Any  # r when it was last measured, 0 if there is no reach
     direction: Any  # H⁻¹g
     decrement: Any  # δ²
     length: Any  # t of the next step
     steps: Any
     fresh: Any  # the Hessian was computed at x, or is as good
-    kept: Any  # steps taken with it
+    kept: Any  # steps taken with it; −1 before the first
 
 
 def minimize(
     objective: Callable[..., Any],
     start: Any,
     *args: Any,
-    null: Any,
+    null_value: Scalar,
     hessian: Callable[..., Any] | None = None,
     reach: Reach | None = None,
     tolerance: Scalar | None = None,
@@ -101,7 +101,7 @@ def minimize(
         objective: L, a smooth convex function of a pytree and of ``args``.
         start: first iterate.
         args: data and hyperparameters; derivatives flow through these.
-        null: the null model, whose L scales the gap.
+        null_value: L of the null model, which scales the gap.
         hessian: H as a matrix over the flattened x, called as ``objective`` is; by automatic
             differentiation if None.
         reach: rows aᵢ of (2): the gap is the bound (3) with them, the estimate ½δ² if None.
@@ -117,7 +117,7 @@ def minimize(
     def curvature(v):
         return jax.hessian(function)(v) if hessian is None else hessian(unravel(v), *fixed)
 
-    scale = objective(lax.stop_gradient(null), *fixed)
+    scale = lax.stop_gradient(jnp.asarray(null_value, flat.dtype))
     if tolerance is None:
         tolerance = superlinear_tolerance(flat)
     reach = lax.stop_gradient(reach)
@@ -160,7 +160,11 @@ def _bound(reach, state):
         rows = jnp.sum((reach.features @ root[:-1] + root[-1][None]) ** 2, axis=1)
         return jnp.max(jnp.where(reach.counted, rows, 0))
 
-    rho2 = lax.cond(stretch**2 * cheap * state.decrement < 0.5, lambda: cheap, exact)
+    loose = stretch**2 * cheap * state.decrement >= 0.5
+    # A loop of at most one round: under vmap lax.cond would copy the rows to every lane.
+    rho2, _ = lax.while_loop(
+        lambda s: s[1], lambda s: (exact(), jnp.asarray(False)), (cheap, loose)
+    )
     u = stretch * jnp.sqrt(rho2 * state.decrement)
     return excess(stretch * state.decrement, u, state.value)
 
@@ -168,23 +172,30 @@ def _bound(reach, state):
 def _iterate(function, hessian, reach, x, target, max_steps):
     value_and_gradient = jax.value_and_grad(function)
 
-    def unfinished(state):  # false for NaN: a singular Hessian ends the iteration
-        far = jnp.exp(state.moved) * state.decrement / 2 > target
+    def unfinished(state, stretch=1):  # false for NaN: a singular Hessian ends the iteration
+        far = stretch * state.decrement / 2 > target
         return far & (state.steps < max_steps) & (state.length > jnp.finfo(x.dtype).eps)
+
+    def unproved(state):
+        return unfinished(state, jnp.exp(state.moved))
 
     def descend(state):
         state = lax.while_loop(
-            lambda s: unfinished(s) & s.fresh, lambda s: _step(value_and_gradient, reach, s), state
+            lambda s: unfinished(s) & s.fresh,
+            lambda s: _step(value_and_gradient, target, s),
+            _refresh(hessian, state),
         )
-        return lax.cond(state.fresh, lambda s: s, lambda s: _refresh(hessian, s), state)
+        if reach is None:
+            return state
+        return state._replace(moved=jnp.max(_distances(reach, state.x - state.origin)))
 
     value, gradient = value_and_gradient(x)
     first = _State(
         x, value, gradient, jnp.eye(x.size, dtype=x.dtype), jnp.ones_like(x), x,
         jnp.zeros_like(value), gradient, jnp.full_like(value, jnp.inf), jnp.ones_like(value),
-        jnp.asarray(0), jnp.asarray(False), jnp.asarray(0),
+        jnp.asarray(0), jnp.asarray(False), jnp.asarray(-1),
     )  # fmt: skip
-    return lax.while_loop(unfinished, descend, _refresh(hessian, first))
+    return lax.while_loop(lambda s: (s.kept < 0) | unproved(s), descend, first)
 
 
 def _refresh(hessian, state):
@@ -204,12 +215,13 @@ def _refresh(hessian, state):
     )
 
 
-def _step(value_and_gradient, reach, state):
+def _step(value_and_gradient, target, state):
     """One step (1) with the Hessian in use, or half its length the next time."""
     v = state.x - state.length * state.direction
     value, gradient = value_and_gradient(v)
     direction = state.scale * cho_solve((state.factor, False), state.scale * gradient)
     decrement = gradient @ direction
+    shrunk, left = decrement / state.decrement, v.size // _WORTH - state.kept
     rise = 8 * jnp.finfo(v.dtype).eps * jnp.abs(state.value)
     taken = (value <= state.value + rise) & jnp.isfinite(decrement)
     proposed = state._replace(
@@ -218,9 +230,8 @@ def _step(value_and_gradient, reach, state):
         gradient=gradient,
         direction=direction,
         decrement=decrement,
-        moved=state.moved if reach is None else jnp.max(_distances(reach, v - state.origin)),
         length=jnp.ones_like(state.length),
-        fresh=(decrement <= _KEEP * state.decrement) & (state.kept < v.size // _WORTH),
+        fresh=(left > 0) & (shrunk <= _KEEP) & (shrunk**left * decrement / 2 <= target),
         kept=state.kept + 1,
     )
     refused = state._replace(length=state.length / 2)

@@ -25,8 +25,8 @@ Time: one Hessian product per inner step, memory a few times that of x and of a 
 >>> from mlmath.optimize import newton_cg
 >>> def cost(x, a):
 ...     return jnp.sum(jnp.exp(x) - a * x)
->>> null = jnp.zeros(2)
->>> x, certificate = newton_cg.minimize(cost, null, jnp.array([1.0, 3.0]), null=null)
+>>> a = jnp.array([1.0, 3.0])
+>>> x, certificate = newton_cg.minimize(cost, jnp.zeros(2), a, null_value=2.0)
 >>> bool(certificate.converged)
 True
 >>> print(x.round(2))
@@ -124,7 +124,7 @@ def minimize(
     objective: Callable[..., Any],
     start: Any,
     *args: Any,
-    null: Any,
+    null_value: Scalar,
     preconditioner: Callable[..., Callable[[Any], Any]] | None = None,
     reach: Callable[..., Any] | None = None,
     tolerance: Scalar | None = None,
@@ -136,7 +136,7 @@ def minimize(
         objective: L, a smooth convex function of a pytree and of ``args``.
         start: first iterate.
         args: data and hyperparameters; derivatives flow through these.
-        null: the null model, whose L scales the gap.
+        null_value: L of the null model, which scales the gap.
         preconditioner: called as ``objective`` is, returns r ↦ M⁻¹r of (1); M = I if None.
         reach: R, called as ``reach(d, *args)`` with d of the structure of x; without it the excess
             is estimated by ½δ².
@@ -160,7 +160,7 @@ def minimize(
             return decrement / 2
         return newton.excess(decrement, reach(unravel(direction), *fixed), value)
 
-    scale = objective(lax.stop_gradient(null), *fixed)
+    scale = lax.stop_gradient(jnp.asarray(null_value, flat.dtype))
     if tolerance is None:
         tolerance = superlinear_tolerance(flat)
     state = _iterate(function, inverse, above, flat, tolerance * scale, max_steps)
@@ -208,11 +208,9 @@ def _iterate(function, inverse, above, x, target, max_steps):
         taken = (value <= state.value + 8 * rounding * jnp.abs(state.value)) & jnp.isfinite(
             gradient
         ).all()
-        return lax.cond(
-            taken,
-            lambda: at(v, value, gradient, state.steps + 1, taken & unfinished(state)),
-            lambda: state._replace(length=state.length / 2, steps=state.steps + 1),
-        )
+        proposed = at(v, value, gradient, state.steps + 1, taken & unfinished(state))
+        refused = state._replace(length=state.length / 2, steps=state.steps + 1)
+        return jax.tree.map(lambda a, b: jnp.where(taken, a, b), proposed, refused)
 
     def unfinished(state):  # false for NaN
         return (state.excess > target) & (state.steps < max_steps) & (state.length > rounding)

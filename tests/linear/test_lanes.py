@@ -1,12 +1,18 @@
-"""Large fits under ``vmap`` inside ``jit``: a program of its own each, which must come to its end.
+"""Many fits under ``vmap``: what lanes share is not copied to them, and large ones come to an end.
 
-On a CPU, a loop over blocks of rows beside another branch once waited for itself for ever.
+On a CPU, a loop over blocks of rows beside another branch once waited for itself for ever: such
+programs run in a process of their own.
 """
 
 import subprocess
 import sys
 
+import jax
+import jax.numpy as jnp
+import numpy as np
 import pytest
+
+from mlmath.linear import logistic_regression, ridge, softmax_regression
 
 PROGRAM = """
 import functools, jax, numpy as np
@@ -31,3 +37,13 @@ np.testing.assert_allclose(found.weights[1], alone.weights, atol=2e-3 * abs(alon
 def test_many_large_fits_in_one_program_come_to_their_end(method):
     program = PROGRAM.replace("METHOD", repr(method))
     subprocess.run([sys.executable, "-c", program], check=True, timeout=240)
+
+
+@pytest.mark.parametrize("method", [logistic_regression, ridge, softmax_regression])
+def test_lanes_of_a_sweep_share_the_rows(method):
+    """A ``lax.cond`` on what a lane has reached would copy all that its branches use."""
+    rng = np.random.default_rng(0)
+    X, y = jnp.asarray(rng.normal(size=(31, 3))), jnp.asarray(rng.integers(0, 2, 31) * 1.0)
+    program = str(jax.make_jaxpr(jax.vmap(lambda l2: method.fit(X, y, l2=l2)))(jnp.ones(5)))
+    assert "f64[31,3]" in program
+    assert "f64[5,31,3]" not in program

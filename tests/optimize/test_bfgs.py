@@ -160,7 +160,7 @@ def test_where_newton_stops_at_a_saddle_it_goes_on():
         return (x[0] ** 2 - a) ** 2 + (x[0] - x[1]) ** 2 + 0.1 * x[0] + 1
 
     start = jnp.array([-0.1, 0.3])
-    _, stuck = newton.minimize(two_wells, start, 1.0, null=start)
+    _, stuck = newton.minimize(two_wells, start, 1.0, null_value=two_wells(start, 1.0))
     x, certificate = bfgs.minimize(two_wells, start, 1.0)
     peer = scipy.optimize.minimize(two_wells, start, (1.0,), jac=jax.grad(two_wells), tol=1e-10)
     assert not bool(stuck.converged)
