@@ -10,14 +10,15 @@ and for many weights of the same rows, as in a sweep by ``vmap``, one product of
 
     vec Gᵃ_c = Σᵢ s_ci vec (xᵢ, 1)(xᵢ, 1)ᵀ                                      (4)
 
-On a CPU a block fits the cache: what F makes of its rows (centred, weighted) is never written
-to memory, and the sum of sums of blocks rounds less than one long sum. Elsewhere, and for few
+(3) takes the rows whole, for which its callers have centred them. In (1), (2) and (4), on a
+CPU, a block fits the cache: what F makes of its rows (centred, weighted) is never written to
+memory, and the sum of sums of blocks rounds less than one long sum. Elsewhere, and for few
 rows, F takes all rows at once. Rows sharded over the devices stay where they are: each device
 goes through its own.
 
 Derivatives of any order are those of F on all rows at once.
 
-Time O(nd²) for (2) and (3), memory that of a block.
+Time O(nd²) for (2) and (3), memory that of a block, for (3) that of X.
 
 >>> import jax.numpy as jnp
 >>> from mlmath.linalg import gram
@@ -118,12 +119,8 @@ def _gram(X, weight):
     return (weight[:, None] * X).T @ X
 
 
-def _moments(X, weight):
-    return _gram(X, weight), weight @ X, jnp.sum(weight)
-
-
 def _affine(X, weight):
-    inner, border, corner = row_sum(_moments, (X, weight))
+    inner, border, corner = _gram(X, weight), weight @ X, jnp.sum(weight)
     return jnp.block([[inner, border[:, None]], [border[None], corner[None, None]]])
 
 

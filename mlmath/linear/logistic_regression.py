@@ -138,7 +138,8 @@ def fit(
         tolerance = superlinear_tolerance(X)
     solution, certificate = newton.minimize(
         _objective, first, Xc, y, weight, l2, null_value=_null_value(weight), hessian=_hessian,
-        reach=newton.Reach(Xc, counted), tolerance=tolerance, max_steps=max_steps,
+        reach=newton.Reach(Xc, counted), chord_steps=X.shape[1] // 16 if _many(*X.shape) else 0,
+        tolerance=tolerance, max_steps=max_steps,
     )  # fmt: skip
     params = _shifted(solution, -center)
     convex = (weight >= 0).all() & (l2 >= 0)
@@ -192,9 +193,14 @@ def _warm_start(null, X, y, weight, l2):
     return jax.tree.map(lambda a, b: jnp.where(better, a, b), found, null)
 
 
+def _many(n, d):
+    """So many rows that passes over them are all that costs; a Hessian then costs d/16 passes."""
+    return n * d >= 2**19
+
+
 def _stride(n, d):
     """Largest m ≤ 32 that divides n, keeps 20d rows, and whose n/m devices can divide as n."""
-    if n * d < 2**19:
+    if not _many(n, d):
         return 1
     for m in range(min(32, n // (20 * d)), 3, -1):
         if n % m == 0 and (m % 2 == 1 or n // m % 1024 == 0):

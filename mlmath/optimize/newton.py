@@ -6,9 +6,9 @@ At x with gradient g and Hessian H of the objective L, the step and the decremen
 
 and ½δ² is the decrease that the quadratic model promises: an estimate of L(x) − L*, exact for
 a quadratic and asymptotically exact at any minimum with a regular Hessian. A step is taken
-only if L does not rise beyond rounding and all stays finite; otherwise t is halved. The
-Hessian is kept while a step with it shrinks δ² at least tenfold (a chord step costs one
-gradient), for as many steps as it is worth in gradients, and computed anew otherwise.
+only if L does not rise beyond rounding and all stays finite; otherwise t is halved. A Hessian
+may serve further steps (a chord step costs one gradient). It does where the last step shrank δ²
+at least tenfold and the chord steps that are left, shrinking it as much, would reach the target.
 
 Far from the minimum ½δ² can be far too small. Where rows aᵢ are known with
 
@@ -59,7 +59,6 @@ from mlmath.certificate import Certificate, certify, superlinear_tolerance
 __all__ = ["Reach", "excess", "minimize"]
 
 _KEEP = 0.1  # largest δ²⁺/δ² at which the Hessian is kept
-_WORTH = 32  # a Hessian serves at most d/32 chord steps, for it costs a few d/32 gradients
 
 
 class Reach(NamedTuple):
@@ -92,6 +91,7 @@ def minimize(
     null_value: Scalar,
     hessian: Callable[..., Any] | None = None,
     reach: Reach | None = None,
+    chord_steps: Count = 0,
     tolerance: Scalar | None = None,
     max_steps: Count = 100,
 ) -> tuple[Any, Certificate]:
@@ -105,6 +105,7 @@ def minimize(
         hessian: H as a matrix over the flattened x, called as ``objective`` is; by automatic
             differentiation if None.
         reach: rows aᵢ of (2): the gap is the bound (3) with them, the estimate ½δ² if None.
+        chord_steps: steps beyond its own that a Hessian may serve; what it costs in gradients.
         tolerance: largest gap that counts as converged; 4ε if None.
         max_steps: most steps, counting those that were refused.
     """
@@ -123,7 +124,7 @@ def minimize(
     reach = lax.stop_gradient(reach)
     # Half of the tolerance leaves room for what (3) adds to ½δ².
     target = tolerance * scale * (1 if reach is None else 0.5)
-    state = _iterate(function, curvature, reach, flat, target, max_steps)
+    state = _iterate(function, curvature, reach, flat, target, chord_steps, max_steps)
     x = implicit.attach(jax.grad(objective), unravel(state.x), *args)
     value = implicit.attach(lambda v, x, *args: v - objective(x, *args), state.value, x, *args)
     above = state.decrement / 2 if reach is None else _bound(reach, state)
@@ -169,7 +170,7 @@ def _bound(reach, state):
     return excess(stretch * state.decrement, u, state.value)
 
 
-def _iterate(function, hessian, reach, x, target, max_steps):
+def _iterate(function, hessian, reach, x, target, chords, max_steps):
     value_and_gradient = jax.value_and_grad(function)
 
     def unfinished(state, stretch=1):  # false for NaN: a singular Hessian ends the iteration
@@ -182,7 +183,7 @@ def _iterate(function, hessian, reach, x, target, max_steps):
     def descend(state):
         state = lax.while_loop(
             lambda s: unfinished(s) & s.fresh,
-            lambda s: _step(value_and_gradient, target, s),
+            lambda s: _step(value_and_gradient, target, chords, s),
             _refresh(hessian, state),
         )
         if reach is None:
@@ -215,13 +216,13 @@ def _refresh(hessian, state):
     )
 
 
-def _step(value_and_gradient, target, state):
+def _step(value_and_gradient, target, chords, state):
     """One step (1) with the Hessian in use, or half its length the next time."""
     v = state.x - state.length * state.direction
     value, gradient = value_and_gradient(v)
     direction = state.scale * cho_solve((state.factor, False), state.scale * gradient)
     decrement = gradient @ direction
-    shrunk, left = decrement / state.decrement, v.size // _WORTH - state.kept
+    shrunk, left = decrement / state.decrement, chords - state.kept
     rise = 8 * jnp.finfo(v.dtype).eps * jnp.abs(state.value)
     taken = (value <= state.value + rise) & jnp.isfinite(decrement)
     proposed = state._replace(

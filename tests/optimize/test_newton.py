@@ -128,8 +128,36 @@ def test_a_given_hessian_takes_the_same_path():
         np.testing.assert_allclose(by_hand[0], automatic[0], rtol=1e-9)
 
 
+def test_a_hessian_serves_the_chord_steps_that_would_reach_the_target():
+    """Near the minimum one Hessian serves all steps; far away each step takes its own."""
+    rows = jnp.asarray(RNG.normal(size=(20, 3)))
+    best = newton.minimize(softplus_sum, jnp.zeros(3), rows, 1.0, null_value=1.0)[0]
+
+    def hessians(start, chord_steps):
+        made = []
+
+        def hessian(x, rows, l2):
+            made.append(x)
+            p = jax.nn.sigmoid(rows @ x)
+            return (rows.T * (p * (1 - p))[None]) @ rows + l2 * jnp.eye(3)
+
+        with jax.disable_jit():
+            x, certificate = newton.minimize(
+                softplus_sum, start, rows, 1.0, null_value=1.0, hessian=hessian,
+                chord_steps=chord_steps,
+            )  # fmt: skip
+        np.testing.assert_allclose(x, best, atol=1e-7)
+        assert bool(certificate.converged)
+        return len(made), int(certificate.steps)
+
+    assert hessians(best + 0.01, 0) == (2, 2)  # Newton: the error is squared at each step
+    assert hessians(best + 0.01, 3) == (1, 3)  # chord: one more step, one Hessian less
+    assert hessians(best + 3.0, 1)[0] >= 3
+
+
+@pytest.mark.parametrize("chord_steps", [0, 3])
 @pytest.mark.parametrize("far", [0.0, 1.0, 10.0, 100.0])
-def test_with_reach_the_gap_bounds_the_excess_at_any_start(far):
+def test_with_reach_the_gap_bounds_the_excess_at_any_start(far, chord_steps):
     """Eq. (3); the estimate ½δ² does not: the second assertion shows where it fails."""
     X = RNG.normal(size=(40, 3)) * [1.0, 3.0, 0.3]
     X[:20] += 3
@@ -147,7 +175,10 @@ def test_with_reach_the_gap_bounds_the_excess_at_any_start(far):
 
     @jax.jit
     def stopped(start, steps):
-        return newton.minimize(cost, start, X, y, null_value=scale, reach=reach, max_steps=steps)
+        return newton.minimize(
+            cost, start, X, y, null_value=scale, reach=reach, chord_steps=chord_steps,
+            max_steps=steps,
+        )  # fmt: skip
 
     for trial in range(8):
         start = far * jnp.asarray(np.random.default_rng(trial).normal(size=4))
