@@ -30,7 +30,7 @@ import jax.numpy as jnp
 from jax import lax
 from jax.flatten_util import ravel_pytree
 
-__all__ = ["attach"]
+__all__ = ["attach", "attach_value"]
 
 
 def attach(optimality: Callable[..., Any], solution: Any, *args: Any) -> Any:
@@ -52,3 +52,19 @@ def attach(optimality: Callable[..., Any], solution: Any, *args: Any) -> Any:
         return jnp.linalg.solve(jax.jacobian(linear)(b), b)
 
     return unravel(lax.custom_root(residual, flat, lambda _, v: v, tangent_solve))
+
+
+def attach_value(function: Callable[..., Any], value: Any, *args: Any) -> Any:
+    """Return ``value`` with the derivative of ``function`` in ``args``: (1) of g = x − f(θ).
+
+    Args:
+        function: f, of which ``value`` is the value at ``args``, by another route.
+        value: an array.
+        args: θ, live.
+    """
+    return lax.custom_root(
+        lambda v: v - function(*args),
+        lax.stop_gradient(value),
+        lambda _, v: v,
+        lambda _, b: b,
+    )

@@ -164,7 +164,9 @@ def _solved(rows, target, sign):
     root, rank, state = lax.cond(
         moderate,
         lambda: _moderate(rows, target, sign, scale[:, None] * inverse),
-        lambda: _severe(rows, target, sign),
+        # Lanes make a select of this: the eigenvectors wait for the factor, because two LAPACK
+        # calls at once can wait for each other's threads.
+        lambda: _severe(jnp.where(moderate, 0, rows), target, sign),
     )
     return root, rank, _refine(state, rows, target, sign, root)
 

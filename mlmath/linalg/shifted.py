@@ -19,16 +19,16 @@ one of many solutions, as rounding will have it.
 >>> from mlmath.linalg import shifted
 >>> H, b = jnp.array([[2.0, 1.0], [1.0, 2.0]]), jnp.array([3.0, 3.0])
 >>> system = shifted.prepare(H)
->>> print(shifted.solve(system, 0.0, b))
+>>> print(shifted.solver(system, 0.0)(b))
 [1. 1.]
->>> print(jax.vmap(lambda s: shifted.solve(system, s, b))(jnp.array([0.0, 3.0]))[1])
+>>> print(jax.vmap(lambda s: shifted.solver(system, s)(b))(jnp.array([0.0, 3.0]))[1])
 [0.5 0.5]
 
 References:
     Golub & Van Loan (2013), Matrix Computations, 4th ed., §6.1.4 (ridge), §4.2.6 (scaling).
 """
 
-from functools import partial
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -40,7 +40,7 @@ from jaxtyping import Array, Float
 
 from mlmath.arrays import Real, Scalar
 
-__all__ = ["System", "prepare", "solve"]
+__all__ = ["System", "prepare", "solver"]
 
 _SPAN = 64  # largest ratio of diagonal entries at which (2) serves
 
@@ -60,42 +60,52 @@ def prepare(H: Float[Real, "d d"]) -> System:
     return System(H, jnp.maximum(values, 0), vectors)
 
 
-def solve(system: System, shift: Scalar, b: Float[Real, " d"]) -> Float[Array, " d"]:
-    """Solution of (1)."""
+def solver(system: System, shift: Scalar) -> Callable[[Float[Real, " d"]], Float[Array, " d"]]:
+    """b ↦ x of (1); all its right-hand sides share one factor."""
     H = system.matrix
     shift, fixed = jnp.asarray(shift, H.dtype), lax.stop_gradient(system)
     still = lax.stop_gradient(shift)
-    return lax.custom_linear_solve(
-        lambda x: H @ x + shift * x,
-        jnp.asarray(b, H.dtype),
-        lambda _, b: _solve(*fixed, still, b),
-        symmetric=True,
-    )
+    factor, spectral = _factor(*fixed, still)
+
+    def inverse(b):
+        return lax.cond(
+            spectral,
+            lambda: fixed.vectors @ ((b @ fixed.vectors) / (fixed.values + still)),
+            lambda: cho_solve((factor, False), b),
+        )
+
+    def solve(b: Float[Real, " d"]) -> Float[Array, " d"]:
+        """Solution of (1)."""
+        b = jnp.asarray(b, H.dtype)
+        return lax.custom_linear_solve(
+            lambda x: H @ x + shift * x, b, lambda _, b: inverse(b), symmetric=True
+        )
+
+    return solve
 
 
 @custom_vmap
-def _solve(H, values, vectors, shift, b):
-    """One shift: the spectrum is not used, so a compiled program does not hold it."""
-    return _by_factor(H, shift, b)
+def _factor(H, values, vectors, shift):
+    """Cholesky's factor for one shift; the spectrum is not used, and a program does not hold it."""
+    return _cholesky(H, shift), jnp.asarray(False)
 
 
-@_solve.def_vmap
-def _(size, batched, H, values, vectors, shift, b):
+@_factor.def_vmap
+def _(size, batched, H, values, vectors, shift):
     """Many shifts of one H share its spectrum, if its diagonal allows that."""
-    axes = [0 if many else None for many in batched]
-    each = partial(jax.vmap(_by_factor, (axes[0], axes[3], axes[4])), H, shift, b)
+    axes = (0 if batched[0] else None, 0 if batched[3] else None)
     if batched[0] or not batched[3]:
-        return each(), True
-    shared = partial(jax.vmap(_by_spectrum, (None, None, *axes[3:])), values, vectors, shift, b)
+        return (jax.vmap(_cholesky, axes)(H, shift), jnp.asarray(False)), (True, False)
     diagonal = jnp.diagonal(H)
-    return lax.cond(diagonal.max() <= _SPAN * diagonal.min(), shared, each), True
+    spectral = diagonal.max() <= _SPAN * diagonal.min()
+    # Where lanes of H make a select of this, XLA may run two LAPACK calls at once, and on two
+    # threads each can wait for the other: the factors wait for the spectrum.
+    H = jnp.where(jnp.isnan(values).any(), jnp.nan, H)
+    none = jnp.zeros((size, *H.shape), H.dtype)
+    factor = lax.cond(spectral, lambda: none, lambda: jax.vmap(_cholesky, axes)(H, shift))
+    return (factor, spectral), (True, False)
 
 
-def _by_factor(H, shift, b):
+def _cholesky(H, shift):
     A = H + shift * jnp.eye(len(H), dtype=H.dtype)
-    factor = cho_factor(jnp.where(jnp.isfinite(A).all(), A, jnp.nan))  # ∞ would give x = 0
-    return cho_solve(factor, b)
-
-
-def _by_spectrum(values, vectors, shift, b):
-    return vectors @ ((b @ vectors) / (values + shift))
+    return cho_factor(jnp.where(jnp.isfinite(A).all(), A, jnp.nan))[0]  # ∞ would give x = 0

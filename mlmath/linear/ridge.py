@@ -35,7 +35,6 @@ References:
     Hastie, Tibshirani & Friedman (2009), The Elements of Statistical Learning, §3.4.1, eq. 3.44.
 """
 
-from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -127,8 +126,8 @@ def _primal(X, y, weight, l2):
 def _solver(h, l2):
     """b ↦ (h + Λ)⁻¹b; one penalty for all columns is a shift, which candidates share."""
     if jnp.shape(l2) == ():
-        return partial(shifted.solve, shifted.prepare(h), l2)
-    return partial(shifted.solve, shifted.prepare(h + jnp.diag(l2)), 0.0)
+        return shifted.solver(shifted.prepare(h), l2)
+    return shifted.solver(shifted.prepare(h + jnp.diag(l2)), 0.0)
 
 
 def _moments(X, y, weight, c, m):

@@ -104,7 +104,7 @@ def minimize(
         tolerance = first_order_tolerance(flat)
     state = _iterate(function, first, curvature, tolerance * scale, max_steps)
     x = implicit.attach(jax.grad(objective), unravel(state.x), *args)
-    value = implicit.attach(lambda v, x, *args: v - objective(x, *args), state.value, x, *args)
+    value = implicit.attach_value(objective, state.value, x, *args)
     return x, certify(value, _change(state), scale, steps=state.steps, tolerance=tolerance)
 
 

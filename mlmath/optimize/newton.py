@@ -126,7 +126,7 @@ def minimize(
     target = tolerance * scale * (1 if reach is None else 0.5)
     state = _iterate(function, curvature, reach, flat, target, chord_steps, max_steps)
     x = implicit.attach(jax.grad(objective), unravel(state.x), *args)
-    value = implicit.attach(lambda v, x, *args: v - objective(x, *args), state.value, x, *args)
+    value = implicit.attach_value(objective, state.value, x, *args)
     above = state.decrement / 2 if reach is None else _bound(reach, state)
     return x, certify(value, above, scale, steps=state.steps, tolerance=tolerance)
 

@@ -70,3 +70,21 @@ def test_a_singular_system_has_no_finite_derivative():
         return implicit.attach(quadratic, jnp.zeros(2), jnp.zeros((2, 2)), b)
 
     assert not np.isfinite(jax.jacobian(solve)(jnp.ones(2))).any()
+
+
+def test_a_known_value_has_the_derivatives_of_its_function():
+    """All orders are those of f; the value itself is left as it is, here wrong on purpose."""
+
+    def ours(t):
+        return implicit.attach_value(lambda a, b: a**3 * b, 7.0, t, jnp.sin(t))
+
+    def plain(t):
+        return t**3 * jnp.sin(t)
+
+    assert ours(0.5) == 7.0
+    for first in (jax.grad, jax.jacfwd):
+        np.testing.assert_allclose(first(ours)(0.5), first(plain)(0.5), rtol=1e-14)
+        for second in (jax.grad, jax.jacfwd):
+            np.testing.assert_allclose(
+                second(first(ours))(0.5), second(first(plain))(0.5), rtol=1e-14
+            )

@@ -17,12 +17,12 @@ def system(d=5, seed=0, scale=1.0):
 
 
 def solve(H, shift, b):
-    return shifted.solve(shifted.prepare(H), shift, b)
+    return shifted.solver(shifted.prepare(H), shift)(b)
 
 
 def sweep(H, shifts, b):
     prepared = shifted.prepare(H)
-    return jax.vmap(lambda s: shifted.solve(prepared, s, b))(shifts)
+    return jax.vmap(lambda s: shifted.solver(prepared, s)(b))(shifts)
 
 
 def by_definition(H, shift, b):

@@ -160,3 +160,15 @@ def test_column_vector_target_is_refused(data):
     X, y, _ = data
     with pytest.raises(TypeError, match=r"flatten the column with .ravel\(\)"):
         ridge.fit(X, y[:, None])
+
+
+def test_both_systems_of_a_fit_share_one_factor():
+    """Two batched factors that wait for nothing may run at once, and on two threads for ever."""
+    rng = np.random.default_rng(2)
+    X, y, W = map(jnp.asarray, (rng.normal(size=(12, 3)), rng.normal(size=12), rng.random((5, 12))))
+
+    def many(l2):
+        return jax.vmap(lambda s: ridge.fit(X, y, l2=l2, sample_weight=s))(W)
+
+    program = jax.jit(lambda l2: jax.lax.map(many, l2)).lower(jnp.ones(2)).compile().as_text()
+    assert program.count('custom_call_target="lapack_dpotrf') == 1
