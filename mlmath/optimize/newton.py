@@ -75,7 +75,7 @@ class _State(NamedTuple):
     factor: Any  # Cholesky factor of the Hessian in use, scaled to a unit diagonal
     scale: Any  # H_jj^-½
     origin: Any  # x₀, where that Hessian was computed
-    moved: Any  # r when it was last measured, 0 if there is no reach
+    moved: Any  # r; without reach 0 where the Hessian is that at x, else ∞
     direction: Any  # H⁻¹g
     decrement: Any  # δ²
     length: Any  # t of the next step
@@ -196,7 +196,8 @@ def _iterate(function, hessian, reach, x, target, chords, max_steps):
         jnp.zeros_like(value), gradient, jnp.full_like(value, jnp.inf), jnp.ones_like(value),
         jnp.asarray(0), jnp.asarray(False), jnp.asarray(-1),
     )  # fmt: skip
-    return lax.while_loop(lambda s: (s.kept < 0) | unproved(s), descend, first)
+    last = lax.while_loop(lambda s: (s.kept < 0) | unproved(s), descend, first)
+    return lax.while_loop(lambda s: jnp.isinf(s.moved), lambda s: _refresh(hessian, s), last)
 
 
 def _refresh(hessian, state):
@@ -231,6 +232,7 @@ def _step(value_and_gradient, target, chords, state):
         gradient=gradient,
         direction=direction,
         decrement=decrement,
+        moved=jnp.full_like(state.moved, jnp.inf),
         length=jnp.ones_like(state.length),
         fresh=(left > 0) & (shrunk <= _KEEP) & (shrunk**left * decrement / 2 <= target),
         kept=state.kept + 1,

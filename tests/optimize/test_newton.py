@@ -150,9 +150,28 @@ def test_a_hessian_serves_the_chord_steps_that_would_reach_the_target():
         assert bool(certificate.converged)
         return len(made), int(certificate.steps)
 
-    assert hessians(best + 0.01, 0) == (2, 2)  # Newton: the error is squared at each step
-    assert hessians(best + 0.01, 3) == (1, 3)  # chord: one more step, one Hessian less
+    assert hessians(best + 0.01, 0) == (3, 2)  # Newton: the error is squared at each step
+    assert hessians(best + 0.01, 3) == (2, 3)  # one more step, one Hessian less; one is of the gap
     assert hessians(best + 3.0, 1)[0] >= 3
+
+
+@pytest.mark.parametrize("chord_steps", [0, 3])
+def test_without_reach_the_gap_is_by_the_hessian_where_it_stops(chord_steps):
+    """At any stop ½δ² by H(x); by the H of the step before it would be 2.3 times too small here."""
+
+    def cost(x, a):
+        return a * x**2 + x**4
+
+    @jax.jit
+    def stopped(steps):
+        return newton.minimize(
+            cost, jnp.array(1.0), 1e-3, null_value=1.0, chord_steps=chord_steps, max_steps=steps
+        )
+
+    for steps in range(8):
+        x, certificate = stopped(steps)
+        slope, curvature = 2e-3 * x + 4 * x**3, 2e-3 + 12 * x**2
+        np.testing.assert_allclose(certificate.gap, slope**2 / curvature / 2, rtol=1e-9)
 
 
 @pytest.mark.parametrize("chord_steps", [0, 3])
