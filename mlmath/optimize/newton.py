@@ -197,6 +197,8 @@ def _iterate(function, hessian, reach, x, target, chords, max_steps):
         jnp.asarray(0), jnp.asarray(False), jnp.asarray(-1),
     )  # fmt: skip
     last = lax.while_loop(lambda s: (s.kept < 0) | unproved(s), descend, first)
+    if reach is not None:
+        return last
     return lax.while_loop(lambda s: jnp.isinf(s.moved), lambda s: _refresh(hessian, s), last)
 
 
