@@ -19,7 +19,7 @@ from mlmath.cli.refusal import Refusal
 __all__ = ["run"]
 
 _OPTIONS = [
-    flags.Option("run", Path, "folder that `mlmath fit` wrote", metavar="RUN", positional=True),
+    saved.FOLDER,
     flags.Option(
         "data", str | None, "the table it was fitted to, where that is no longer where it was",
         None, "DATA", positional=True,

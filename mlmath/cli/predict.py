@@ -14,7 +14,7 @@ from mlmath.cli.refusal import Refusal
 __all__ = ["run"]
 
 _OPTIONS = [
-    flags.Option("run", Path, "folder that `mlmath fit` wrote", metavar="RUN", positional=True),
+    saved.FOLDER,
     flags.Option(
         "data", str, "a CSV, Parquet or .npz file, or a set of `mlmath datasets`",
         metavar="DATA", positional=True,

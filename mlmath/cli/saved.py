@@ -9,14 +9,18 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from mlmath.cli import methods, runs, runtime
+from mlmath.cli import flags, methods, runs, runtime
 from mlmath.cli.refusal import Refusal
 from mlmath.nearest import hint
 
 __all__ = [
-    "Model", "Problem", "Rows", "Saved", "damaged", "examples", "features", "model",
+    "FOLDER", "Model", "Problem", "Rows", "Saved", "damaged", "examples", "features", "model",
     "probabilities", "problem", "read",
 ]  # fmt: skip
+
+FOLDER = flags.Option(
+    "run", Path, "folder that `mlmath fit` or `mlmath sweep` wrote", metavar="RUN", positional=True
+)
 
 _MISSING = ("error", "drop", "mean")
 _CLASSES = {"number": (0, 0), "two classes": (2, 2), "two sides": (2, 2), "classes": (2, 1 << 16)}

@@ -17,6 +17,9 @@ where √n is how the rounding of a sum over the n rows grows, and ρᵢ what th
 is large where numbers lie far from 0 beside how they vary. The new fit stops by the defaults, not
 by the run's ``tolerance`` and ``max_steps``, which do not move L*. The held-out score that ``mlmath
 fit`` reports is of another fit, which is not saved: it is not verified.
+
+Of another table (another SHA-256) there is a score, but the claim is not about its rows: it is
+neither true nor false, and the exit code, 3, is neither of these.
 """
 
 import json
@@ -32,13 +35,18 @@ from mlmath.cli.refusal import Refusal
 __all__ = ["Claim", "Evidence", "judge", "run"]
 
 _OPTIONS = [
-    flags.Option("run", Path, "folder that `mlmath fit` wrote", metavar="RUN", positional=True),
+    saved.FOLDER,
     flags.Option(
-        "data", str, "the table it was fitted to, or another one to score",
+        "data", str, "the table it was fitted to; another one is scored, and verifies nothing",
         metavar="DATA", positional=True,
     ),
     flags.Option("json", bool, "print one JSON document instead of a table", False),
 ]  # fmt: skip
+
+_ABOUT = """Compute certificate and score of a saved run again, in float64, from its file alone.
+
+Exit codes: 0, what run.json claims holds; 1, it does not hold; 2, RUN or DATA is refused; 3, not
+verified, as DATA is not the table that was fitted (another SHA-256)."""
 
 _STOPPING = ("tolerance", "max_steps")
 
@@ -61,27 +69,23 @@ class Evidence(NamedTuple):
 
 
 def run(words: Sequence[str]) -> int:
-    """Run ``mlmath verify`` with the words of the command line: 0 if the claim holds, else 1."""
-    description = (
-        "Compute certificate and score of a saved run again, in float64, from its file alone; "
-        "the exit code is 1 if what run.json claims does not hold."
-    )
-    options = flags.parse("mlmath verify", description, _OPTIONS, words)
+    """Run ``mlmath verify``: 0 if the claim holds, 1 if not, 3 if the table is another one."""
+    options = flags.parse("mlmath verify", _ABOUT, _OPTIONS, words)
     known = saved.read(options.run)
     claim = _claim(known)
     from mlmath.data.errors import InputError
 
     try:
-        found, why = _verify(options, known, claim)
+        found = _verify(options, known, claim)
     except InputError as error:
         raise Refusal(str(error)) from None
     if options.json:
         print(json.dumps(_plain(found), indent=2, ensure_ascii=False), flush=True)
     else:
         display.facts(f"{known.record['model']} of {options.run}", _facts(found))
-    if why:
-        print("mlmath:", display.printable(why), file=sys.stderr)
-    return 1 if why else 0
+    if found["why"]:
+        print("mlmath:", display.printable(found["why"]), file=sys.stderr)
+    return {True: 0, False: 1, None: 3}[found["holds"]]
 
 
 def judge(claim: Claim, evidence: Evidence, precision: float) -> str:
@@ -130,7 +134,8 @@ def _verify(options, known, claim):
     found = {
         "run": str(options.run), "data": source.name, "fitted_to_it": fitted, "rows": len(rows.y),
         "rows_left_out": rows.height - len(rows.y), "claimed": None, "computed": None,
-        "holds": None, "why": "",
+        "holds": None, "why": f"not verified: '{options.data}' is not the table that was fitted "
+        f"(its SHA-256 differs), and what {known.folder / 'run.json'} claims is of that one.",
     }  # fmt: skip
     import numpy as np
 
@@ -143,7 +148,7 @@ def _verify(options, known, claim):
         found["claimed"], found["computed"] = claim._asdict(), evidence._asdict()
         found["holds"] = not found["why"]
     found["score"] = _score(known, problem, rows)
-    return found, found["why"]
+    return found
 
 
 def _evidence(known, problem):
@@ -216,5 +221,5 @@ def _facts(found):
         facts["claim"] = f"does NOT hold: {found['why']}" if found["why"] else "holds"
     else:
         facts["score on these rows"] = scores.sentence(found["score"])
-        facts["claim"] = "not verified: that needs the table that was fitted (SHA-256)"
+        facts["claim"] = found["why"]
     return facts

@@ -1,4 +1,5 @@
 import json
+import re
 import shutil
 
 import numpy as np
@@ -139,23 +140,39 @@ def test_a_weight_beyond_all_bounds_is_caught(shell, table):
     assert "does NOT hold" in shown
 
 
-def test_of_another_table_only_the_score_is_given(shell, table):
+def test_of_another_table_the_score_is_given_and_nothing_is_verified(shell, table):
     fit(shell, table, "logistic_regression")
     table.head(30).write_csv("other.csv")
-    code, shown, _ = shell("verify", "run", "other.csv", "--json")
+    code, shown, complaint = shell("verify", "run", "other.csv", "--json")
     found = json.loads(shown)
     assert (code, found["fitted_to_it"], found["holds"], found["computed"]) == (
-        0, False, None, None,
+        3, False, None, None,
     )  # fmt: skip
+    assert complaint == f"mlmath: {found['why']}\n"
+    assert found["why"].startswith("not verified: 'other.csv' is not the table that was fitted (its")
     shell("predict", "run", "other.csv", "--out", "p.csv")
     right = pl.read_csv("p.csv")["two"] == table.head(30)["two"]
     weight = table.head(30)["s"]
     share = (right * weight).sum() / weight.sum()
     assert found["score"]["accuracy"] == pytest.approx(share)
-    code, shown, _ = shell("verify", "run", "other.csv")
-    assert code == 0
-    assert "not verified: that needs the table that was fitted" in shown
+    code, shown, complaint = shell("verify", "run", "other.csv")
+    assert (code, complaint.count("\n")) == (3, 1)
+    assert "claim                not verified: 'other.csv' is not the table that was fitted" in shown
     assert "holds" not in shown
+
+
+def test_help_says_what_each_exit_code_means(shell):
+    code, shown, _ = shell("verify", "--help")
+    words = re.sub(r"[\s│]+", " ", shown)
+    assert code == 0
+    for meaning in ("0, what run.json claims holds", "1, it does not", "2, RUN", "3, not verified"):
+        assert meaning in words
+
+
+@pytest.mark.parametrize("command", ["verify", "influence", "predict"])
+def test_help_says_that_a_sweep_writes_a_run_too(shell, command):
+    words = re.sub(r"[\s│]+", " ", shell(command, "--help")[1])
+    assert "folder that `mlmath fit` or `mlmath sweep` wrote" in words
 
 
 def test_the_run_and_the_table_may_have_moved(shell, table):
