@@ -53,7 +53,10 @@ def run(words: list[str]) -> int:
     folder = options.out or runs.unused(Path("runs") / time.strftime("tour-%Y%m%d-%H%M%S"))
     with runs.new_folder(folder) as temporary:
         sections = []
-        visits: list[Callable[..., Any]] = [*(partial(_visit, stop) for stop in STOPS), _choose]
+        proved: dict[str, bool] = {}
+        visits: list[Callable[..., Any]] = [
+            *(partial(_visit, stop, proved) for stop in STOPS), _choose,
+        ]  # fmt: skip
         for visit in visits:
             sections.append(visit(options.seed, dtype))
             if not options.json:
@@ -61,23 +64,25 @@ def run(words: list[str]) -> int:
                     sections[-1].title, {"mathematics": sections[-1].formula, **sections[-1].facts}
                 )
         seconds = time.perf_counter() - began
-        _save(temporary, sections, seconds)
+        lead = f"{_lead(proved)}, in {seconds:.1f} s"
+        _save(temporary, sections, lead)
     if options.json:
         *models, chosen = [{"title": s.title, "formula": s.formula, **s.facts} for s in sections]
         found = {"models": models, "search": chosen, "seconds": seconds, "run": str(folder)}
         print(json.dumps(found, indent=2, ensure_ascii=False))
     else:
-        print(f"{len(STOPS)} models in {seconds:.1f} s; open {folder / 'report.html'}")
+        print(f"{lead}; open {folder / 'report.html'}")
     return 0
 
 
-def _visit(stop, seed, dtype):
+def _visit(stop, proved, seed, dtype):
     from mlmath.data import readers
 
     method, source = methods.find(stop.model), readers.read(stop.data)
     options = fit.Plain(seed=seed)
     gathered = examples.gather(source, method.task, options)
     fitted = fit.outcome(method, gathered, options, stop.numbers, dtype)
+    proved[stop.model] = fitted.certificate["converged"]
     found = fit.record(source, method, gathered, options, fitted)
     facts = summary.facts(found | {"dtype": dtype}, most=4)
     figures = methods.load(method.figures)(fitted.held) if method.figures else {}
@@ -147,10 +152,22 @@ def _drawn(params, penalties, gathered, chosen):
     return {"Every weight at 100 penalties, all fitted in one call": report.png(figure)}
 
 
-def _save(folder: Path, sections: list[Any], seconds: float) -> None:
+def _lead(proved):
+    """What the certificates say of all models.
+
+    >>> _lead({"ridge": True, "perceptron": False})
+    '2 models on real data, 1 proved by its certificate, not converged: perceptron'
+    """
+    left = ", ".join(name for name, converged in proved.items() if not converged)
+    count = sum(proved.values())
+    word = "all" if not left else str(count)
+    proofs = f"{word} proved by {'its certificate' if count == 1 else 'their certificates'}"
+    return f"{len(proved)} models on real data, {proofs}{', not converged: ' * bool(left)}{left}"
+
+
+def _save(folder: Path, sections: list[Any], lead: str) -> None:
     for section in sections:
         for number, image in enumerate(section.figures.values(), 1):
             name = section.title.split(":")[0].lower().replace(" ", "_")
             report.write(folder / f"{name}_{number}.png", image)
-    lead = f"{len(STOPS)} models on real data, fitted and proved in {seconds:.1f} seconds."
-    report.write(folder / "report.html", report.page("A tour of mlmath", lead, sections))
+    report.write(folder / "report.html", report.page("A tour of mlmath", f"{lead}.", sections))
