@@ -64,6 +64,7 @@ def _linear(task, module, affine="predict"):
 _CLASSES = "classes"  # the parameter that the labels of the data decide
 
 _POSITIVE = ("epochs", "learning_rate")  # other hyperparameters may be 0
+_EACH = ", one for all columns or one per column"  # a flag holds one
 _LARGEST = 2**31 - 1  # a count that jax holds in either precision
 
 TASKS = {
@@ -180,7 +181,8 @@ def _arguments(docstring):
     found = re.findall(
         r"^ {4}(\w+): ((?:.*\n?)(?: {8,}.*\n?)*)", section[1] if section else "", re.MULTILINE
     )
-    return {name: " ".join(text.split()).rstrip(".") for name, text in found}
+    plain = ((name, " ".join(text.split()).rstrip(".")) for name, text in found)
+    return {name: text.removesuffix(_EACH) for name, text in plain}
 
 
 def _docstring(method):

@@ -21,6 +21,7 @@ def test_flags_are_the_numeric_keywords_of_fit_with_their_defaults(name):
         assert keywords[flag.name].kind is inspect.Parameter.KEYWORD_ONLY
         assert keywords[flag.name].default == flag.default
         assert flag.help, f"{name} --{flag.name} has no line under Args"
+        assert "per column" not in flag.help, "a flag is one number"
     left = set(keywords) - set(flags)
     assert left <= {"X", "y", "sample_weight", "start", "classes"}
 
@@ -41,7 +42,7 @@ def test_ridge_is_read_right():
     ridge = methods.METHODS["ridge"]
     l2, tolerance = methods.flags(ridge)
     assert l2 == ("l2", float, 1.0, l2.help)
-    assert l2.help.startswith("λ, the penalty on the squared weights")
+    assert l2.help == "λ, the penalty on the squared weights"
     assert tolerance == (
         "tolerance", float, None, "largest gap that counts as converged; 4ε of the dtype if None",
     )  # fmt: skip
