@@ -3,11 +3,11 @@
 import json
 import shlex
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from mlmath.cli import display, flags, methods, report, runs, runtime, summary
+from mlmath.cli import display, flags, methods, report, runs, runtime, saved, summary
 from mlmath.cli.refusal import Refusal
 
 __all__ = ["Asked", "Outcome", "Plain", "ask", "dashed", "heading", "outcome", "record", "run"]
@@ -213,9 +213,18 @@ def record(
 
 
 def outcome(
-    method: methods.Method, gathered: Any, options: Any, values: dict[str, Any], dtype: str
+    method: methods.Method,
+    gathered: Any,
+    options: Any,
+    values: dict[str, Any],
+    dtype: str,
+    *,
+    swept: Collection[str] = (),
 ) -> Outcome:
-    """Fit without the held-out rows and score, then fit to all: the same program twice."""
+    """Fit without the held-out rows and score, then fit to all: the same program twice.
+
+    ``swept`` are the hyperparameters that a sweep chose, so that a refusal names its ranges.
+    """
     import numpy as np
 
     from mlmath.cli import figures, pipeline, scores
@@ -223,7 +232,8 @@ def outcome(
 
     composed = pipeline.model(method, gathered.columns, options.raw)
     values = methods.arguments(method, values, gathered.labels)
-    X, y, weight = _arrays(gathered)
+    X = tables.encode(gathered.columns, gathered.features).matrix
+    y, weight = gathered.y, gathered.weight
     rows = scores.held_out(y, len(gathered.labels), options.seed)
     seconds, score, held = [], {}, None
 
@@ -240,34 +250,19 @@ def outcome(
     if options.missing == "mean":  # what fills a gap is learnt, so it may not see the held-out rows
         described = tables.fill(described, gathered.features, weight=kept)
     params, certificate = fit(tables.encode(described, gathered.features).matrix, kept)
-    _refuse_infinite(method, [params, certificate])
+    _refuse_infinite(method, [params, certificate], swept)
     if rows.any():
         encoded = tables.encode(described, gathered.features.filter(rows)).matrix
-        predicted = _probabilities(
-            pipeline.predict(composed, params, encoded, dtype), gathered.labels
-        )
+        predicted = pipeline.predict(composed, params, encoded, dtype)
+        predicted = saved.probabilities(predicted) if gathered.labels else predicted
         held = figures.Held(predicted, y[rows], gathered.labels, gathered.target)
         score = _score(held, weight[rows], y, kept)
         if method.task == "two sides":  # an answer without a probability has no log loss
             score = {k: v for k, v in score.items() if "log_loss" not in k}
-        _refuse_infinite(method, score)
+        _refuse_infinite(method, score, swept)
     params, certificate = fit(X, weight)
-    _refuse_infinite(method, [params, certificate])
+    _refuse_infinite(method, [params, certificate], swept)
     return Outcome(params, certificate, score, held, seconds)
-
-
-def _arrays(gathered):
-    from mlmath.data import columns as tables
-
-    return tables.encode(gathered.columns, gathered.features).matrix, gathered.y, gathered.weight
-
-
-def _probabilities(predicted, labels):
-    """One probability per class, also where the model gives that of the second alone."""
-    import numpy as np
-
-    paired = labels and predicted.ndim == 1
-    return np.stack([1 - predicted, predicted], axis=1) if paired else predicted
 
 
 def _score(held, weight, y, kept):
@@ -285,14 +280,17 @@ def _score(held, weight, y, kept):
     return scores.of_classes(held.predicted, held.observed, weight, frequencies)
 
 
-def _refuse_infinite(method, found):
+def _refuse_infinite(method, found, swept):
     import jax
     import numpy as np
 
     if all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(found)):
         return
     names = [flag.name for flag in methods.flags(method)]
-    remedies = ["raise --l2"] if "l2" in names else []
-    remedies += ["lower --learning-rate"] if "learning_rate" in names else []
+    remedies = [
+        f"{verb} the values of --over {name}" if name in swept else f"{verb} --{dashed(name)}"
+        for name, verb in (("l2", "raise"), ("learning_rate", "lower"))
+        if name in names
+    ]
     remedies += ["leave out with --ignore columns that are combinations of others, or very large"]
     raise Refusal(f"the fit has no finite solution; {', or '.join(remedies)}.")

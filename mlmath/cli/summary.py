@@ -63,9 +63,11 @@ def _why(record):
     """The likely reason where nothing is proved, and the flag that helps."""
     if record["certificate"]["converged"] or record.get("hyperparameters", {}).get("l2") != 0:
         return {}
+    swept = "l2" in record.get("sweep", {}).get("over", {})
+    zero, more = ("l2 = 0", "--over l2 from 0.001 up") if swept else ("--l2 0", "--l2 0.001")
     return {
-        "why": "with --l2 0 the objective may be flat, or fall without a minimiser, in some "
-        "direction; --l2 0.001 gives it a minimiser"
+        "why": f"with {zero} the objective may be flat, or fall without a minimiser, in some "
+        f"direction; {more} gives it a minimiser"
     }
 
 

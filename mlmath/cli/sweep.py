@@ -97,7 +97,7 @@ def _sweep(asked, values, metric):
         judged = validation.validate(method, gathered, options, fixed, values, metric, dtype)
         _refuse_unjudged(judged)
         chosen = asked.values | choices.numbers(judged, int(judged.choice.best))
-        fitted = fit.outcome(method, gathered, options, chosen, dtype)
+        fitted = fit.outcome(method, gathered, options, chosen, dtype, swept=values)
         found = fit.heading(name, asked.command, dtype, chosen)
         found |= fit.record(source, method, gathered, options, fitted)
         found["sweep"] = choices.record(judged, values, options, metric)

@@ -65,3 +65,12 @@ def test_why_there_is_no_proof_is_said_where_no_penalty_is_the_reason(
             "with --l2 0 the objective may be flat, or fall without a minimiser, in some "
             "direction; --l2 0.001 gives it a minimiser"
         )
+
+
+def test_after_a_sweep_over_l2_the_range_is_advised_not_the_flag():
+    swept = {"hyperparameters": {"l2": 0.0}, "sweep": {"over": {"l2": [0.0, 1.0]}}}
+    why = summary.facts(_RECORD | swept)["why"]
+    assert "--l2" not in why
+    assert why.endswith("direction; --over l2 from 0.001 up gives it a minimiser")
+    other = swept | {"sweep": {"over": {"tolerance": [0.1]}}}
+    assert "--l2 0.001" in summary.facts(_RECORD | other)["why"]

@@ -13,7 +13,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from mlmath.cli import examples, fit, methods, runs, validation
+from mlmath.cli import examples, fit, methods, pipeline, runs, validation
 from mlmath.data import datasets, readers
 
 
@@ -210,6 +210,19 @@ def test_bad_input_is_one_sentence_and_leaves_nothing(shell, case):
     assert sentence in complaint
     assert os.listdir() in (["t.csv"], ["t.csv", "runs"], ["runs", "t.csv"])
     assert not os.path.isdir("runs") or os.listdir("runs") == []
+
+
+@pytest.mark.parametrize(
+    ("over", "remedy"),
+    [("l2", "raise the values of --over l2, or leave"), ("tolerance", "raise --l2, or leave")],
+)
+def test_a_winner_without_a_solution_is_told_what_the_shell_accepts(
+    shell, monkeypatch, over, remedy
+):
+    monkeypatch.setattr(pipeline, "predict", lambda *_: np.full(88, np.nan))
+    code, shown, complaint = shell("sweep", "ridge", "diabetes", "--over", f"{over}=1,2")
+    assert (code, shown, complaint.count("\n")) == (2, "", 1)
+    assert f"the fit has no finite solution; {remedy} out with --ignore" in complaint
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, OSError(28, "No space left on device")])
