@@ -108,7 +108,9 @@ def table(judged: Any, metric: metrics.Metric) -> tuple[list[str], list[list[str
 def listed(judged: Any) -> dict[str, str]:
     """Rows of the table as facts of the report."""
     return {
-        f"rank {rank}": ", ".join(filter(None, [_line(judged, c), _mark(judged, c)]))
+        f"rank {rank}": ", ".join(
+            filter(None, [_line(judged, c), _proofs(judged, c), _mark(judged, c)])
+        )
         for rank, c in _shown(judged)
     }
 
@@ -165,6 +167,11 @@ def _line(judged, c):
     mean, error = _means(judged)
     given = ", ".join(f"{name} = {value:.6g}" for name, value in numbers(judged, c).items())
     return f"{mean[c]:.5g} ± {error[c]:.2g} at {given}"
+
+
+def _proofs(judged, c):
+    """In how many folds the fit is proved."""
+    return f"converged in {judged.converged[c]} of {len(judged.scores)}"
 
 
 def _range(name, values):

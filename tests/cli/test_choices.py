@@ -58,7 +58,16 @@ def test_a_loss_is_shown_without_its_minus_and_the_smallest_is_best(losses):
         ["1", "2", "1.5"], ["2", "4", "1.6667"], ["3", "1", "4"],
     ]  # fmt: skip
     assert [row[-1] for row in rows] == ["best", "one-standard-error choice", ""]
-    assert choices.listed(losses)["rank 1"] == "1.5 ± 0.29 at l2 = 2, best"
+    assert choices.listed(losses)["rank 1"] == "1.5 ± 0.29 at l2 = 2, converged in 3 of 3, best"
+
+
+def test_a_candidate_that_is_not_proved_looks_so_in_the_terminal_and_in_the_report(losses):
+    unproved = losses._replace(converged=np.array([3, 3, 1, 3]))
+    _, rows = choices.table(unproved, metrics.find("mean_squared_error", "number"))
+    assert [row[4] for row in rows] == ["3 of 3", "1 of 3", "3 of 3"]
+    listed = list(choices.listed(unproved).values())
+    assert ["converged in 1 of 3" in line for line in listed] == [False, True, False]
+    assert ["converged in 3 of 3" in line for line in listed] == [True, False, True]
 
 
 def test_the_record_is_plain_json_with_every_candidate(losses):
