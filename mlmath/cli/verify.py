@@ -26,7 +26,6 @@ import json
 import math
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from mlmath.cli import display, flags, saved
@@ -135,7 +134,7 @@ def _verify(options, known, claim):
         "run": str(options.run), "data": source.name, "fitted_to_it": fitted, "rows": len(rows.y),
         "rows_left_out": rows.height - len(rows.y), "claimed": None, "computed": None,
         "holds": None, "why": f"not verified: '{options.data}' is not the table that was fitted "
-        f"(its SHA-256 differs), and what {known.folder / 'run.json'} claims is of that one.",
+        f"(its SHA-256 differs), and run.json makes its claim about that one.",
     }  # fmt: skip
     import numpy as np
 

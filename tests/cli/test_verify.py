@@ -149,7 +149,9 @@ def test_of_another_table_the_score_is_given_and_nothing_is_verified(shell, tabl
         3, False, None, None,
     )  # fmt: skip
     assert complaint == f"mlmath: {found['why']}\n"
-    assert found["why"].startswith("not verified: 'other.csv' is not the table that was fitted (its")
+    assert found["why"].startswith(
+        "not verified: 'other.csv' is not the table that was fitted (its"
+    )
     shell("predict", "run", "other.csv", "--out", "p.csv")
     right = pl.read_csv("p.csv")["two"] == table.head(30)["two"]
     weight = table.head(30)["s"]
@@ -157,7 +159,9 @@ def test_of_another_table_the_score_is_given_and_nothing_is_verified(shell, tabl
     assert found["score"]["accuracy"] == pytest.approx(share)
     code, shown, complaint = shell("verify", "run", "other.csv")
     assert (code, complaint.count("\n")) == (3, 1)
-    assert "claim                not verified: 'other.csv' is not the table that was fitted" in shown
+    assert (
+        "claim                not verified: 'other.csv' is not the table that was fitted" in shown
+    )
     assert "holds" not in shown
 
 
