@@ -150,6 +150,8 @@ def influence(
 ) -> "Figure":
     """Draw the influence of each row as a stem; the largest are numbered, and named beside.
 
+    Where none is negative, as of a distance, the axis begins at 0 and no sign is written.
+
     Args:
         effects: of each row, such as the change of a prediction when the row is left out.
         names: of the rows; their numbers, from 0, if None.
@@ -165,9 +167,10 @@ def influence(
     axes = figure.subplots()
     axes.vlines(rows[finite], 0, effects[finite], color="tab:blue", linewidth=1)
     axes.axhline(0, color="0.4", linewidth=0.8)
+    below = bool((effects[finite] < 0).any())
     for rank, i in enumerate(ranked[: int(shown)], 1):
         name = f"row {i}" if names is None else names[i]
-        label = f"{rank}  {name}: {effects[i]:+.3g}"
+        label = f"{rank}  {name}: {effects[i]:{'+' * below}.3g}"
         axes.plot(i, effects[i], "o", color="tab:red", markersize=4, label=label)
         beyond = 4 if effects[i] >= 0 else -4
         axes.annotate(
@@ -179,8 +182,8 @@ def influence(
         label = f"{(~finite).sum()} of {len(rows)} rows without a finite value"
         axes.plot([], [], " ", label=label)
     axes.margins(y=0.12)
-    if not effects[finite].any():
-        axes.set_ylim(-1, 1)
+    if not below:
+        axes.set_ylim(0, None if effects[finite].any() else 1)
     axes.set(xlabel="row, from 0", ylabel=effect)
     if axes.get_legend_handles_labels()[1]:
         figure.legend(loc="outside right upper", frameon=False, fontsize=9, title="largest")

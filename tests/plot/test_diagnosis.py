@@ -226,6 +226,15 @@ def test_influence_is_a_stem_for_each_row_and_names_the_largest():
     assert named(plain)[0] == "1  row 1: -3"
 
 
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_distance_has_no_sign_and_its_axis_begins_at_0(sign):
+    (axes,) = (figure := diagnosis.influence(np.array([0.0, 2.0, sign * 3.0]), shown=1)).axes
+    assert named(figure) == ["1  row 2: 3" if sign > 0 else "1  row 2: -3"]
+    low, high = axes.get_ylim()
+    assert (low == 0) == (sign > 0)
+    assert low <= min(sign * 3.0, 0) < 2 < high
+
+
 def test_numbers_of_jax_are_welcome():
     p, y = sample()
     figure = diagnosis.calibration(jnp.asarray(p, "float32"), jnp.asarray(y == 1))
