@@ -1,7 +1,7 @@
 """Figures of how well a score ranks the examples of two classes, with a band over folds.
 
 At the threshold t the examples with a score ≥ t are taken for positive. With row weights s, over
-the held-out rows of one fold,
+the held-out rows of one fold, ``evaluate.ranking`` computes
 
     TPR(t) = Σ s [score ≥ t, y = 1] / Σ s [y = 1]                               (1)
     FPR(t) = Σ s [score ≥ t, y = 0] / Σ s [y = 0]                               (2)
@@ -25,10 +25,13 @@ References:
 
 from typing import TYPE_CHECKING
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float
 
 from mlmath.arrays import Labels, Real
+from mlmath.evaluate import metrics
 from mlmath.plot import bands
 
 if TYPE_CHECKING:
@@ -52,10 +55,8 @@ def receiver_operating_characteristic(
         test: rows that each fold held out.
         sample_weight: sᵢ; 2 counts the row twice, 0 leaves it out.
     """
-    curves = []
-    for true, false in _folds(scores, y, test, sample_weight):
-        if true[-1] > 0 and false[-1] > 0:  # also false for NaN
-            curves.append((false / false[-1], true / true[-1]))
+    folds = _folds(metrics.roc_curve, scores, y, test, sample_weight)
+    curves = [(np.append(0, false), np.append(0, true)) for false, true in folds]
     figure, axes = _square()
     if curves:
         x = np.unique(np.concatenate([false for false, _ in curves]))
@@ -65,7 +66,7 @@ def receiver_operating_characteristic(
         mean = np.stack([before, after], axis=2).reshape(len(curves), -1)
         areas = np.array([[np.trapezoid(true, false)] for false, true in curves])
         bands.draw(axes, np.repeat(x, 2), mean, label=_summary("area", areas), color="tab:blue")
-        _thin(axes, curves, "default")
+        bands.thin(axes, curves, label="each fold")
     axes.plot([0, 1], [0, 1], color="0.6", linewidth=1, linestyle="--", label="chance")
     axes.set(xlabel="false positive rate", ylabel="true positive rate")
     _legend(figure, axes, len(scores), len(curves))
@@ -88,13 +89,12 @@ def precision_recall(
         sample_weight: sᵢ; 2 counts the row twice, 0 leaves it out.
     """
     curves, shares = [], []
-    for true, false in _folds(scores, y, test, sample_weight):
-        if true[-1] > 0 and not np.isnan(false[-1]):
-            recall, first = np.unique(true[1:] / true[-1], return_index=True)
-            precision = (true[1:] / (true[1:] + false[1:]))[first]
-            risen = recall > 0
-            curves.append((recall[risen], precision[risen]))
-            shares.append(true[-1] / (true[-1] + false[-1]))
+    folds = _folds(metrics.precision_recall_curve, scores, y, test, sample_weight)
+    for precision, recall in folds:
+        shares.append(precision[-1])  # at the lowest threshold all rows are taken for positive
+        recall, first = np.unique(recall, return_index=True)
+        risen = recall > 0
+        curves.append((recall[risen], precision[first][risen]))
     figure, axes = _square()
     if curves:
         x = np.unique(np.concatenate([recall for recall, _ in curves]))
@@ -103,7 +103,8 @@ def precision_recall(
         label = _summary("average precision", areas)
         start = np.concatenate([mean[:, :1], mean], axis=1)
         bands.draw(axes, np.append(0, x), start, label=label, color="tab:blue", step="pre")
-        _thin(axes, [(np.append(0, r), np.append(p[0], p)) for r, p in curves], "steps-pre")
+        steps = [(np.append(0, r), np.append(p[0], p)) for r, p in curves]
+        bands.thin(axes, steps, label="each fold", step="pre")
         share = float(np.mean(shares))
         chance = f"chance (share of positives {share:.3g})"
         axes.axhline(share, color="0.6", linewidth=1, linestyle="--", label=chance)
@@ -112,22 +113,17 @@ def precision_recall(
     return figure
 
 
-def _folds(scores, y, test, sample_weight):
-    """For each fold the weights of positives and of negatives above each threshold, from 0."""
-    y = np.asarray(y, float)
-    weight = np.ones(len(y)) if sample_weight is None else np.asarray(sample_weight, float)
-    for score, held in zip(np.asarray(scores), np.asarray(test), strict=True):
-        counted = held & (weight != 0)
-        score, label, s = score[counted], y[counted], weight[counted]
-        if not np.isin(label, (0, 1)).all():
-            raise ValueError("y must hold the labels 0 and 1 and nothing else where rows count.")
-        if np.isnan(score).any() or not len(score):
-            yield np.array([np.nan]), np.array([np.nan])
-            continue
-        order = np.argsort(-score, kind="stable")
-        score, label, s = score[order], label[order], s[order]
-        crossed = np.append(score[1:] != score[:-1], True)
-        yield tuple(np.append(0, np.cumsum(part)[crossed]) for part in (s * label, s * (1 - label)))
+def _folds(curve, scores, y, test, sample_weight):
+    """Rates of each fold that has a curve, at its own thresholds from the greatest down."""
+    weight = np.where(test, 1.0 if sample_weight is None else np.asarray(sample_weight, float), 0)
+    if not np.isin(np.asarray(y)[weight.any(axis=0)], (0, 1)).all():
+        raise ValueError("y must hold the labels 0 and 1 and nothing else where rows count.")
+    scores = jnp.asarray(scores)
+    found = jax.vmap(lambda score, s: curve(score, y, sample_weight=s))(scores, weight)
+    for score, s, *rates, threshold in zip(*map(np.asarray, (scores, weight, *found)), strict=True):
+        if not np.isnan(rates).any():
+            at = np.searchsorted(-threshold, -np.unique(score[s != 0])[::-1])
+            yield [rate[at] for rate in rates]
 
 
 def _summary(name, areas):
@@ -144,13 +140,6 @@ def _square():
     axes = figure.subplots()
     axes.set(aspect="equal", xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
     return figure, axes
-
-
-def _thin(axes, curves, style):
-    if len(curves) > 1:
-        for number, (x, curve) in enumerate(curves):
-            label = "_" if number else "each fold"
-            axes.plot(x, curve, color="0.6", linewidth=0.6, drawstyle=style, label=label, zorder=1)
 
 
 def _legend(figure, axes, folds, drawn):

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 __all__ = ["learning_curve", "score_map", "validation_curve"]
 
-_MOST_FOLDS = 30
 _LOST = "without a finite score"
 
 
@@ -150,11 +149,8 @@ def _draw(axes, v, held, *training):
     for seen in training:
         label, color = "training rows", "tab:orange"
         bands.draw(axes, v[order], seen[:, order], label=label, color=color, marker_size=size)
-    if 1 < len(held) <= _MOST_FOLDS:
-        style = {"color": "0.6", "linewidth": 0.6, "marker": "o", "markersize": 1, "zorder": 1}
-        for number, fold in enumerate(held[:, order]):
-            label = "_" if number else "each fold, held-out rows"
-            axes.plot(v[order], fold, label=label, **style)
+    folds = [(v[order], fold) for fold in held[:, order]]
+    bands.thin(axes, folds, label="each fold, held-out rows", marker_size=1)
 
 
 def _mark(axes, v, held, best, simplest):

@@ -5,6 +5,7 @@ import pytest
 from matplotlib.figure import Figure
 from scipy.stats import sem
 
+from mlmath.evaluate import selection
 from mlmath.plot import bands
 
 CURVES = np.random.default_rng(0).normal(size=(4, 6))
@@ -18,6 +19,31 @@ def test_mean_and_error_are_their_definition():
         spread = sum((value - average) ** 2 for value in a)
         np.testing.assert_allclose(mean[j], average)
         np.testing.assert_allclose(error[j], (spread / (f * (f - 1))) ** 0.5)
+
+
+def test_mean_and_error_are_those_that_selection_chooses_by():
+    curves = CURVES.copy()
+    curves[1, 2] = np.nan
+    choice = selection.choose(curves)
+    mean, error = bands.mean_and_error(curves)
+    np.testing.assert_allclose(mean, choice.mean)
+    np.testing.assert_allclose(error, choice.standard_error)
+
+
+@pytest.mark.parametrize("folds", [1, 2, 8, 15, 30, 31])
+def test_each_fold_is_fainter_the_more_there_are_and_behind_the_band(folds):
+    axes, x = Figure().subplots(), np.arange(6.0)
+    curves = np.random.default_rng(0).normal(size=(folds, 6))
+    bands.draw(axes, x, curves, label="mean", color="tab:blue")
+    bands.thin(axes, [(x, curve) for curve in curves], label="each fold")
+    mean, *thin = axes.lines
+    assert len(thin) == (folds if 2 <= folds <= 30 else 0)
+    for line, curve in zip(thin, curves, strict=False):
+        np.testing.assert_array_equal(line.get_ydata(), curve)
+        assert line.get_alpha() == pytest.approx(min(1, 8 / folds))
+        assert line.get_zorder() < axes.collections[0].get_zorder() < mean.get_zorder()
+    named = axes.get_legend_handles_labels()[1]
+    assert named.count("each fold") == bool(thin)
 
 
 def test_the_error_is_that_of_scipy():
