@@ -80,7 +80,7 @@ assert jnp.isclose(f2, 5 * precision * recall / (4 * precision + recall))
 assert recall < f2 < f1 < precision  # each F between the two, F2 nearer to recall
 assert jnp.isnan(metrics.precision(0 * decided, y))
 
-classification.confusion_matrix(jnp.stack([1 - p, p], axis=1), y, ("benign", "malignant"))
+classification.confusion_matrix(C, ("benign", "malignant"))
 
 # %% [markdown]
 # ## The threshold is a choice

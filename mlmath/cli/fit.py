@@ -255,8 +255,8 @@ def outcome(
         encoded = tables.encode(described, gathered.features.filter(rows)).matrix
         predicted = pipeline.predict(composed, params, encoded, dtype)
         predicted = saved.probabilities(predicted) if gathered.labels else predicted
-        held = figures.Held(predicted, y[rows], gathered.labels, gathered.target)
-        score = _score(held, weight[rows], y, kept)
+        held = figures.Held(predicted, y[rows], gathered.labels, gathered.target, weight[rows])
+        score = _score(held, y, kept)
         if method.task == "two sides":  # an answer without a probability has no log loss
             score = {k: v for k, v in score.items() if "log_loss" not in k}
         _refuse_infinite(method, score, swept)
@@ -265,19 +265,16 @@ def outcome(
     return Outcome(params, certificate, score, held, seconds)
 
 
-def _score(held, weight, y, kept):
+def _score(held, y, kept):
     import numpy as np
 
     from mlmath.cli import scores
 
-    if not weight.sum():
-        return {}
     if not held.labels:
-        return scores.of_numbers(
-            held.predicted, held.observed, weight, float(kept @ y / kept.sum())
-        )
+        mean = float(kept @ y / kept.sum())
+        return scores.of_numbers(held.predicted, held.observed, held.weight, mean)
     frequencies = np.bincount(y.astype(int), kept, len(held.labels)) / kept.sum()
-    return scores.of_classes(held.predicted, held.observed, weight, frequencies)
+    return scores.of_classes(held.predicted, held.observed, held.weight, frequencies)
 
 
 def _refuse_infinite(method, found, swept):

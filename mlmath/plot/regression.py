@@ -17,17 +17,31 @@ __all__ = ["coefficient_path", "predicted_against_observed"]
 
 
 def predicted_against_observed(
-    predicted: Float[Real, " n"], observed: Float[Real, " n"], *, unit: str = "target"
+    predicted: Float[Real, " n"],
+    observed: Float[Real, " n"],
+    *,
+    sample_weight: Float[Real, " n"] | None = None,
+    unit: str = "target",
 ) -> "Figure":
-    """Draw each example as a point; a perfect model puts them on the diagonal."""
+    """Draw each example as a point; a perfect model puts them on the diagonal.
+
+    Args:
+        predicted: by the model.
+        observed: y.
+        sample_weight: sᵢ, of the mean; 0 leaves the row out.
+        unit: name of the target, with its unit.
+    """
+    import numpy as np
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(5, 4.4), layout="constrained")
     axes = figure.subplots()
-    low = min(float(predicted.min()), float(observed.min()))
-    high = max(float(predicted.max()), float(observed.max()))
+    weight = np.ones(len(observed)) if sample_weight is None else np.asarray(sample_weight)
+    predicted, observed = (np.asarray(a)[weight != 0] for a in (predicted, observed))
+    low, high = min(predicted.min(), observed.min()), max(predicted.max(), observed.max())
     axes.plot([low, high], [low, high], color="0.6", linewidth=1, label="perfect")
-    axes.axhline(float(observed.mean()), color="tab:orange", linewidth=1, label="mean of held-out")
+    mean = float(np.average(observed, weights=weight[weight != 0]))
+    axes.axhline(mean, color="tab:orange", linewidth=1, label="mean of held-out")
     axes.scatter(observed, predicted, s=14, alpha=0.7)
     axes.set(xlabel=f"observed {unit}", ylabel=f"predicted {unit}")
     axes.legend(frameon=False)
