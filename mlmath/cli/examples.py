@@ -57,6 +57,8 @@ def gather(source: Source, task: str, options: Any) -> Examples:
             raise InputError(
                 "every row has a gap, so --missing drop leaves none; try --missing mean."
             )
+    if counted.sum() < 2:
+        raise InputError("there is one row to learn from, and two at least are needed; add rows.")
     tables.refuse_gaps(observed, counted, "rows without a target are left out with --missing drop")
     if options.missing == "error":
         tables.refuse_gaps(features, counted, "say --missing drop or --missing mean")

@@ -97,6 +97,20 @@ def test_what_cannot_be_learnt_from_is_one_sentence(columns, task, sentence):
     assert sentence in str(refused.value)
 
 
+@pytest.mark.parametrize("task", ["number", "two classes", "classes"])
+@pytest.mark.parametrize(
+    "options", [{}, {"weight": "w"}, {"missing": "drop"}, {"missing": "error"}]
+)
+def test_one_row_is_too_few_and_that_is_said_first(task, options):
+    table = pl.DataFrame({"a": [1.0, None], "b": [2.0, 2.0], "y": [0.0, 1.0], "w": [1.0, 0.0]})
+    table = table if options.get("weight") else table.head(1 + ("drop" in options.values()))
+    with pytest.raises(InputError) as refused:
+        _gather(task, table, **{"target": "y", "missing": "error"} | options)
+    assert str(refused.value) == (
+        "there is one row to learn from, and two at least are needed; add rows."
+    )
+
+
 def test_a_column_called_target_or_y_needs_no_flag():
     assert _gather("number", target=None, ignore=("b", "kind", "label")).target == "y"
     with pytest.raises(InputError, match=r"say which column to predict with --target; there are a"):
