@@ -7,20 +7,34 @@ import jax
 import numpy as np
 import pytest
 import sklearn.metrics
-from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
-from sklearn.model_selection import GridSearchCV, KFold, ParameterGrid, cross_val_score
+import sklearn.model_selection
+from sklearn.linear_model import LinearRegression, LogisticRegression, Perceptron, Ridge
+from sklearn.model_selection import KFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from mlmath import rows
-from mlmath.evaluate import grids, metrics, probabilities, selection
+from mlmath import evaluate, rows
+from mlmath.evaluate import curves, grids, metrics, probabilities, selection
 from mlmath.evaluate.folds import Folds
-from mlmath.linear import least_squares, logistic_regression, ridge, softmax_regression
+from mlmath.linear import (
+    least_squares,
+    logistic_regression,
+    perceptron,
+    ridge,
+    softmax_regression,
+)
 from mlmath.statistics import standardise
 from mlmath.statistics.compose import compose
 
 PAGE = Path(__file__).parent.parent / "docs" / "migration.md"
 LINES = re.findall(r"^\| `(.+?)` \| `(.+?)` \| .*\|$", PAGE.read_text(encoding="utf-8"), re.M)
+
+
+def masks(pairs, n=60):
+    """Masks of the rows in the pairs of indices of a splitter."""
+    return Folds(
+        *(np.stack([np.isin(np.arange(n), i) for i in part]) for part in zip(*pairs, strict=True))
+    )
 
 
 def _data(n=60):
@@ -29,29 +43,29 @@ def _data(n=60):
     z = X @ [1.0, -0.5, 2.0]
     P = rng.dirichlet(np.ones(3), size=n)
     cv = list(KFold(4, shuffle=True, random_state=0).split(X))
-    test = np.stack([np.isin(np.arange(n), held) for _, held in cv])
     return {
         "X": X, "y": z + rng.normal(size=n), "c": (z + rng.logistic(size=n) > z.mean()).astype(int),
         "k": np.digitize(z + rng.normal(size=n), np.quantile(z, [0.3, 0.6])),
         "s": rng.uniform(0.5, 2, size=n), "p": rng.uniform(0.01, 0.99, size=n), "P": P,
-        "v": X[:, 2].round(1), "cv": cv, "folds": Folds(~test, test),
+        "v": X[:, 2].round(1), "cv": cv, "folds": masks(cv), "g": rng.integers(0, 9, n) ** 2,
     }  # fmt: skip
 
 
 NAMES = {
-    "GridSearchCV": GridSearchCV, "LinearRegression": LinearRegression, "Ridge": Ridge,
-    "LogisticRegression": LogisticRegression, "ParameterGrid": ParameterGrid, "np": np, "jax": jax,
-    "StandardScaler": StandardScaler, "cross_val_score": cross_val_score, "sklearn": sklearn,
+    **vars(sklearn.model_selection),
+    "LinearRegression": LinearRegression, "LogisticRegression": LogisticRegression, "Ridge": Ridge,
+    "Perceptron": Perceptron, "StandardScaler": StandardScaler, "np": np, "jax": jax,
+    "sklearn": sklearn, "masks": masks, "evaluate": evaluate, "curves": curves,
     "make_pipeline": make_pipeline, "compose": compose, "grids": grids, "metrics": metrics,
     "least_squares": least_squares, "logistic_regression": logistic_regression, "ridge": ridge,
-    "probabilities": probabilities, "rows": rows, "selection": selection,
+    "probabilities": probabilities, "rows": rows, "selection": selection, "perceptron": perceptron,
     "softmax_regression": softmax_regression, "standardise": standardise, **_data(),
 }  # fmt: skip
 
 
 def test_the_page_holds_the_lines_that_are_tested():
     table = [line for line in PAGE.read_text(encoding="utf-8").splitlines() if line[:3] == "| `"]
-    assert len(LINES) == len(table) >= 30
+    assert len(LINES) == len(table) >= 55
 
 
 @pytest.mark.parametrize(("theirs", "ours"), LINES, ids=[ours[:60] for _, ours in LINES])
