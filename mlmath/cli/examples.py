@@ -53,12 +53,7 @@ def gather(source: Source, task: str, options: Any) -> Examples:
         tables.refuse_text_of_numbers(observed[target])
     if options.missing == "drop":
         counted &= ~tables.gaps(features) & ~tables.gaps(observed)
-        if not counted.any():
-            raise InputError(
-                "every row has a gap, so --missing drop leaves none; try --missing mean."
-            )
-    if counted.sum() < 2:
-        raise InputError("there is one row to learn from, and two at least are needed; add rows.")
+    _refuse_few(counted)
     tables.refuse_gaps(observed, counted, "rows without a target are left out with --missing drop")
     if options.missing == "error":
         tables.refuse_gaps(features, counted, "say --missing drop or --missing mean")
@@ -126,6 +121,14 @@ def _refuse_twice(target, options):
         raise InputError(f"column '{target}' is the target, so --ignore cannot leave it out.")
     if target == options.weight:
         raise InputError(f"column '{target}' is the target, so it cannot be the --weight too.")
+
+
+def _refuse_few(counted):
+    """One row decides nothing; none are left where --missing drop finds a gap in each."""
+    if not counted.any():
+        raise InputError("every row has a gap, so --missing drop leaves none; try --missing mean.")
+    if counted.sum() == 1:
+        raise InputError("there is one row to learn from, and two at least are needed; add rows.")
 
 
 def _plain(observed):
