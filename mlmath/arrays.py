@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import jax
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Key as Keys
 
-__all__ = ["Count", "Label", "Labels", "Real", "Scalar", "rows"]
+__all__ = ["Count", "Key", "Label", "Labels", "Real", "Scalar", "rows"]
 
 Real = jax.Array | np.ndarray
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ else:
 Scalar = float | int | NumPyScalar | Float[Real, ""] | Int[Real, ""]  # under jit an array
 Count = int | NumPyScalar | Int[Real, ""]
 Labels = Float[Real, " n"] | Int[Real, " n"] | Bool[Real, " n"]
+Key: TypeAlias = Keys[Array, ""]  # typed, as jax.random.key makes
 Label = Scalar | Bool[Real, ""]
 
 
@@ -37,6 +39,8 @@ def rows(function: Callable[..., Any]) -> Callable[..., Any]:
 
     def batched(params: Any, *data: Any, batch_size: int | None = None) -> Any:
         """Apply the function to each row of ``data``."""
+        if batch_size is not None and batch_size < 1:
+            raise ValueError(f"batch_size must be at least 1, got {batch_size}.")
         if batch_size is None:
             return jax.vmap(function, (None,) + (0,) * len(data))(params, *data)
         return jax.lax.map(lambda row: function(params, *row), data, batch_size=batch_size)

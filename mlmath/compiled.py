@@ -34,6 +34,7 @@ def compiled(*, static: tuple[str, ...] = ()) -> Callable[[Callable[P, R]], Call
             named = {name: _placed(a) for name, a in kwargs.items()}
             return cast(R, program(*map(_placed, args), **named))
 
+        entry.static = static  # type: ignore[attr-defined]
         for name in ("lower", "trace", "eval_shape", "clear_cache", "_cache_size"):
             setattr(entry, name, getattr(program, name))
         return cast(Callable[P, R], entry)

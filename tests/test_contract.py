@@ -249,6 +249,19 @@ def test_a_nan_that_counts_shows(case):
 
 
 @every
+def test_a_nan_that_counts_in_one_lane_shows_in_its_params(case):
+    """Whatever the other lanes of a ``vmap`` hold: here the same rows without that one."""
+    given = inputs(case)
+    given["X"][3, 0] = np.nan
+    some = given["sample_weight"]
+    weights = np.stack([np.where(some == 0, 1, some), np.where(np.arange(len(some)) == 3, 0, some)])
+    lanes = jax.vmap(lambda s: fit(case, given | {"sample_weight": s}).params)(weights)
+    for leaf in jax.tree.leaves(lanes):
+        assert np.isnan(leaf[0]).any() or case.discrete
+        assert np.isfinite(leaf[1]).all()
+
+
+@every
 @pytest.mark.parametrize("factor", [1e-30, 1e-20, 1e20, 1e30])
 def test_units_beyond_the_range_of_float32_never_look_proved(case, factor):
     """Squares of 1e±20 leave float32: the answer is right or says that it is not."""

@@ -59,7 +59,7 @@ from jax import lax
 from jaxtyping import Array, Bool, Float, Int, Shaped
 
 from mlmath.absence import cleared
-from mlmath.arrays import Labels, Real, Scalar, rows
+from mlmath.arrays import Key, Labels, Real, Scalar, rows
 from mlmath.certificate import Certificate
 from mlmath.compiled import as_argument, compiled
 from mlmath.statistics import resampling
@@ -158,7 +158,7 @@ def zero_one(
 
 
 def decompose(
-    key: Array,
+    key: Key,
     fit: Callable[..., Any],
     predict: Callable[..., Any],
     X: Float[Real, "n d"],

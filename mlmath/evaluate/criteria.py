@@ -60,6 +60,7 @@ from jaxtyping import Array, Float
 from mlmath.absence import cleared
 from mlmath.arrays import Labels, Real, Scalar
 from mlmath.compiled import as_argument, compiled
+from mlmath.evaluate import leave_one_out
 from mlmath.statistics.standard_errors import model_based
 from mlmath.statistics.weights import present
 
@@ -193,14 +194,7 @@ def _freedom(fit, predict, X, y, sample_weight):
     if shape != ():
         raise ValueError(f"predict must return one number of ONE example, got shape {shape}.")
 
-    def learnt(y):
-        return ravel_pytree(fit(X, y, sample_weight=weight).params)[0]
-
-    flat, pull = jax.vjp(learnt, y)
-    (change,) = jax.vmap(pull)(jnp.eye(flat.size, dtype=flat.dtype))  # ∂θ̂/∂yᵢ, one row per θ
-    unravel = ravel_pytree(jax.tree.map(jnp.zeros_like, params))[1]
-    slopes = jax.vmap(jax.grad(lambda v, x: predict(unravel(v), x)), (None, 0))(flat, X)
-    return jnp.sum(slopes * change.T)
+    return jnp.sum(leave_one_out.exact(fit, predict, X, y, sample_weight=weight).leverage)
 
 
 @compiled()

@@ -56,12 +56,12 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, Int
 
-from mlmath.arrays import Labels, Real, rows
+from mlmath.arrays import Key, Labels, Real, rows
 from mlmath.certificate import Certificate
 from mlmath.compiled import as_argument, compiled
 from mlmath.evaluate.folds import Folds
 from mlmath.evaluate.grids import Grid
-from mlmath.evaluate.validation import check_folds, check_grid
+from mlmath.evaluate.validation import check_folds, checked_grid, data, scored
 from mlmath.statistics.resampling import nested_subsets
 
 __all__ = ["LearningCurve", "ValidationCurve", "learning_curve", "validation_curve"]
@@ -86,7 +86,7 @@ class ValidationCurve(NamedTuple):
 
 
 def learning_curve(
-    key: Array,
+    key: Key,
     fit: Callable[..., Any],
     score: Callable[..., Any],
     X: Float[Real, "n d"],
@@ -151,16 +151,15 @@ def validation_curve(
             one number.
     """
     check_folds(folds)
-    check_grid(fit, grid)
-    numbers = {name: jnp.asarray(values) for name, values in grid.items()}
+    numbers = checked_grid(fit, grid)
     functions = as_argument(fit), as_argument(score)
     scores = _validate(*functions, (X, y, sample_weight), folds, numbers, batch_size)
     return ValidationCurve(numbers, *scores)
 
 
 @compiled(static=("batch_size",))
-def _learn(key, fit, score, data, folds, sizes, batch_size):
-    X, y, weight = _data(*data)
+def _learn(key, fit, score, given, folds, sizes, batch_size):
+    X, y, weight = data(*given[:2], sample_weight=given[2])
 
     def fold(part):
         train, test, key = part
@@ -178,8 +177,8 @@ def _learn(key, fit, score, data, folds, sizes, batch_size):
 
 
 @compiled(static=("batch_size",))
-def _validate(fit, score, data, folds, numbers, batch_size):
-    X, y, weight = _data(*data)
+def _validate(fit, score, given, folds, numbers, batch_size):
+    X, y, weight = data(*given[:2], sample_weight=given[2])
 
     def fold(part):
         def scores(weights, numbers):
@@ -190,17 +189,8 @@ def _validate(fit, score, data, folds, numbers, batch_size):
     return lax.map(fold, folds)
 
 
-def _data(X, y, sample_weight):
-    """Data as they came: it is the weights of a fit that say which rows are there."""
-    X = jnp.asarray(X)
-    ones = jnp.ones_like(X, shape=X.shape[:1])
-    return X, jnp.asarray(y), ones if sample_weight is None else jnp.asarray(sample_weight, X.dtype)
-
-
 def _scores(fit, score, X, y, train, test, **numbers):
     """Score on the rows learnt from, score on the held-out rows, certificate."""
     fitted = fit(X, y, sample_weight=train, **numbers)
-    values = [jnp.asarray(score(fitted.params, X, y, sample_weight=s)) for s in (train, test)]
-    if values[0].shape != ():
-        raise ValueError(f"score must return one number, got an array of shape {values[0].shape}.")
+    values = [scored(score, fitted.params, X, y, weight) for weight in (train, test)]
     return *values, fitted.certificate

@@ -72,9 +72,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 from jaxtyping import Array, Bool, Float
-from jaxtyping import Key as Keys
 
-from mlmath.arrays import Labels, Real
+from mlmath.arrays import Key, Labels, Real
 from mlmath.compiled import compiled
 
 __all__ = [
@@ -82,7 +81,6 @@ __all__ = [
     "stratified", "stratified_shuffle", "time_series",
 ]  # fmt: skip
 
-Key: TypeAlias = Keys[Array, ""]
 Weight: TypeAlias = Float[Real, " n"] | None
 
 

@@ -29,7 +29,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from mlmath.arrays import Real, Scalar
+from mlmath.arrays import Key, Real, Scalar
 
 __all__ = ["Grid", "log_uniform", "product", "random"]
 
@@ -48,7 +48,7 @@ def product(**values: Real) -> dict[str, Any]:
     }
 
 
-def random(key: Array, candidates: int, **draws: Callable[..., Any]) -> dict[str, Any]:
+def random(key: Key, candidates: int, **draws: Callable[..., Any]) -> dict[str, Any]:
     """Independent draws of each name, eq. (2).
 
     Args:
@@ -64,7 +64,7 @@ def random(key: Array, candidates: int, **draws: Callable[..., Any]) -> dict[str
 
 
 def log_uniform(
-    key: Array, shape: tuple[int, ...], *, low: Scalar, high: Scalar
+    key: Key, shape: tuple[int, ...], *, low: Scalar, high: Scalar
 ) -> Float[Array, "..."]:
     """Draw numbers whose logarithm is uniform between those of ``low`` and ``high``."""
     u = jax.random.uniform(key, shape)

@@ -39,7 +39,7 @@ from mlmath.certificate import Certificate
 from mlmath.evaluate.folds import Folds
 from mlmath.evaluate.grids import Grid
 from mlmath.evaluate.selection import Choice, choose, search
-from mlmath.evaluate.validation import check_grid, score_all
+from mlmath.evaluate.validation import check_names, checked_grid, score_all
 
 __all__ = ["Halving", "Rung", "halve"]
 
@@ -72,6 +72,7 @@ def halve(
     *,
     rate: int = 3,
     sample_weight: Float[Real, " n"] | None = None,
+    simplicity: Float[Real, " c"] | None = None,
     batch_size: int | None = None,
 ) -> Halving:
     """Search by successive halving, eq. (1).
@@ -86,6 +87,7 @@ def halve(
         budgets: name of one more hyperparameter -> b₁, …, b_R.
         rate: η.
         sample_weight: sᵢ; 2 counts the row twice, 0 leaves it out.
+        simplicity: π; if None a candidate is simpler the later it stands, as with rising penalties.
         batch_size: candidates at a time, which bounds the memory; all if None.
 
     Raises:
@@ -99,18 +101,27 @@ def halve(
             "budgets must hold one hyperparameter that is not in the grid, "
             f"got {', '.join(budgets) or 'none'}."
         )
-    ((name, levels),) = budgets.items()
-    check_grid(fit, grid)
-    candidates, rungs = jnp.arange(len(next(iter(grid.values())))), []
-    for r, level in enumerate(levels):
-        rung = {key: jnp.asarray(values)[candidates] for key, values in grid.items()}
-        rung[name] = jnp.broadcast_to(jnp.asarray(level), candidates.shape)
-        given: dict[str, Any] = {"sample_weight": sample_weight, "batch_size": batch_size}
-        if r + 1 == len(levels):
-            found = search(fit, score, X, y, folds, rung, **given)
-            rungs.append(Rung(candidates, found.scores, found.choice))
-            return Halving(found.params, found.certificate, found.numbers, tuple(rungs))
-        scores = score_all(fit, score, X, y, folds, rung, **given).scores
-        rungs.append(Rung(candidates, scores, choose(scores)))
-        candidates = candidates[rungs[-1].choice.ranking[: -(-len(candidates) // rate)]]
-    raise ValueError(f"budgets['{name}'] must hold at least one budget, got none.")
+    numbers, ((name, levels),) = checked_grid(fit, grid), budgets.items()
+    check_names(fit, budgets)
+    levels = jnp.asarray(levels)
+    if levels.shape in ((), (0,)):
+        what = "none" if levels.shape else "one number"
+        raise ValueError(f"budgets['{name}'] must be an array of budgets, got {what}.")
+    given: dict[str, Any] = {"sample_weight": sample_weight, "batch_size": batch_size}
+    candidates, rungs = jnp.arange(len(next(iter(numbers.values())))), []
+    simple = jnp.asarray(candidates if simplicity is None else simplicity, float)
+
+    def at(level):
+        rung = {key: values[candidates] for key, values in numbers.items()}
+        return rung | {name: jnp.broadcast_to(jnp.asarray(level), candidates.shape)}
+
+    for level in levels[:-1]:
+        scores = score_all(fit, score, X, y, folds, at(level), **given).scores
+        choice = choose(scores, simplicity=simple[candidates])
+        rungs.append(Rung(candidates, scores, choice))
+        best = choice.ranking[: -(-len(candidates) // rate)]
+        candidates = candidates[jnp.sort(best)]  # in the order of the grid
+    given["simplicity"] = simple[candidates]
+    found = search(fit, score, X, y, folds, at(levels[-1]), **given)
+    rungs.append(Rung(candidates, found.scores, found.choice))
+    return Halving(found.params, found.certificate, found.numbers, tuple(rungs))

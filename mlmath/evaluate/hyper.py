@@ -58,7 +58,7 @@ from mlmath.arrays import Count, Labels, Real, Scalar
 from mlmath.certificate import Certificate
 from mlmath.compiled import as_argument, compiled
 from mlmath.evaluate.folds import Folds
-from mlmath.evaluate.validation import check_folds, check_names
+from mlmath.evaluate.validation import check_folds, check_names, scored
 from mlmath.optimize import bfgs
 from mlmath.statistics.weights import present
 
@@ -144,10 +144,7 @@ def _validate(fit, score, data, numbers):
     def fold(masks):
         train, test = masks
         params = fit(X, y, sample_weight=weight * train, **numbers).params
-        value = jnp.asarray(score(params, X, y, sample_weight=weight * test))
-        if value.shape != ():
-            raise ValueError(f"score must return one number, got an array of shape {value.shape}.")
-        return value
+        return scored(score, params, X, y, weight * test)
 
     return -jnp.mean(jax.lax.map(fold, folds))
 

@@ -172,4 +172,5 @@ def _missing(X, y, weight):
 
 
 def _weight(X, sample_weight):
-    return jnp.ones(X.shape[0], X.dtype) if sample_weight is None else sample_weight
+    X = jnp.asarray(X)
+    return jnp.ones_like(X, shape=X.shape[:1]) if sample_weight is None else sample_weight

@@ -154,7 +154,10 @@ def _exact(fit, predict, X, y, sample_weight, numbers, batch_size):
     change = jax.jvp(lambda y: predictions(params(y)), (y,), (y,))[1]  # Sy
 
     def by_parameter(e):
-        return push(unravel(e)) * pull(unravel(e))[0]
+        slope = push(unravel(e))  # in the units of y over those of θ, whose squares may overflow
+        size = jnp.max(jnp.abs(slope))
+        size = jnp.where(size > 0, size, 1)
+        return slope / size * pull(unravel(size * e))[0]
 
     def by_row(e):
         return e * jax.jvp(lambda y: predictions(params(y)), (y,), (e,))[1]

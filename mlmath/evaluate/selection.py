@@ -15,7 +15,7 @@ all rows. A search has ``params`` and ``certificate`` as a fit has, so ``cross_v
 search is nested selection: its inner folds lie within the rows that the outer mask leaves.
 
 A score that is NaN in one fold makes its candidate rank last, and those are counted; where all
-are NaN nothing is chosen: params, numbers and certificate are NaN.
+are NaN nothing is chosen: params, numbers and certificate are NaN (integers stay what they are).
 
 What is said in ``validation`` of functions and of what is computed once holds here too.
 
@@ -43,7 +43,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from mlmath.arrays import Labels, Real
+from mlmath.arrays import Key, Labels, Real
 from mlmath.certificate import Certificate
 from mlmath.compiled import as_argument, compiled
 from mlmath.evaluate.folds import Folds
@@ -52,6 +52,8 @@ from mlmath.evaluate.scorer import of_loss, scorer, shown
 from mlmath.evaluate.validation import (
     Scored,
     Validation,
+    check_draws,
+    checked_grid,
     cross_validate,
     cross_validate_seeds,
     score_all,
@@ -138,14 +140,15 @@ def search(
     Raises:
         ValueError: as :func:`score_all`.
     """
+    numbers = checked_grid(fit, grid)
     return _search(
-        as_argument(fit), as_argument(score), X, y, folds, dict(grid), sample_weight, simplicity,
+        as_argument(fit), as_argument(score), X, y, folds, numbers, sample_weight, simplicity,
         None, batch_size,
     )  # fmt: skip
 
 
 def search_seeds(
-    key: Array,
+    key: Key,
     fit: Callable[..., Any],
     score: Callable[..., Any],
     X: Float[Real, "n d"],
@@ -162,9 +165,11 @@ def search_seeds(
 
     All candidates of a fold meet the same keys, so that they are compared on equal draws.
     """
+    check_draws(fit, seeds)
+    numbers = checked_grid(fit, grid)
     keys = jax.random.split(key, len(folds.train) * seeds + 1)
     return _search(
-        as_argument(fit), as_argument(score), X, y, folds, dict(grid), sample_weight, simplicity,
+        as_argument(fit), as_argument(score), X, y, folds, numbers, sample_weight, simplicity,
         (keys[0], keys[1:].reshape(-1, seeds)), batch_size,
     )  # fmt: skip
 
@@ -177,7 +182,7 @@ def _search(fit, score, X, y, folds, grid, sample_weight, simplicity, keys, batc
         sample_weight=sample_weight, keys=each, batch_size=batch_size,
     )  # fmt: skip
     choice = choose(scored.scores, simplicity=simplicity)
-    numbers = {name: jnp.asarray(values)[choice.best] for name, values in grid.items()}
+    numbers = {name: values[choice.best] for name, values in grid.items()}
     fitted = fit(*last, X, y, sample_weight=sample_weight, **numbers)
     winner = (fitted.params, fitted.certificate, numbers)
     none = choice.failed == len(choice.mean)

@@ -37,9 +37,11 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
+from jaxtyping import Key as Keys
 
-from mlmath.arrays import Labels, Real
+from mlmath.arrays import Key, Labels, Real, rows
 from mlmath.certificate import Certificate
 from mlmath.compiled import as_argument, compiled
 from mlmath.evaluate.folds import Folds
@@ -47,8 +49,8 @@ from mlmath.evaluate.grids import Grid
 from mlmath.nearest import hint
 
 __all__ = [
-    "Scored", "Validation", "check_folds", "check_grid", "check_names", "cross_validate",
-    "cross_validate_seeds", "score_all",
+    "Scored", "Validation", "check_draws", "check_folds", "check_names", "checked_grid",
+    "cross_validate", "cross_validate_seeds", "data", "score_all", "scored",
 ]  # fmt: skip
 
 
@@ -91,7 +93,7 @@ def cross_validate(
 
 
 def cross_validate_seeds(
-    key: Array,
+    key: Key,
     fit: Callable[..., Any],
     score: Callable[..., Any],
     X: Float[Real, "n d"],
@@ -103,6 +105,7 @@ def cross_validate_seeds(
 ) -> Validation:
     """:func:`cross_validate` of a fit that draws: ``fit(key, X, y, …)`` per fold and seed."""
     check_folds(folds)
+    check_draws(fit, seeds)
     keys = jax.random.split(key, (len(folds.train), seeds))
     return _validate(as_argument(fit), as_argument(score), X, y, sample_weight, folds, (keys,))
 
@@ -116,7 +119,7 @@ def score_all(
     grid: Grid,
     *,
     sample_weight: Float[Real, " n"] | None = None,
-    keys: Array | None = None,
+    keys: Keys[Array, "f r"] | None = None,
     batch_size: int | None = None,
 ) -> Scored:
     """Fit and score every candidate in every fold, eq. (1).
@@ -137,31 +140,22 @@ def score_all(
             the fit takes no such hyperparameter, or the score is not one number.
     """
     check_folds(folds)
-    check_grid(fit, grid)
+    numbers = checked_grid(fit, grid)
+    functions = as_argument(fit), as_argument(score)
     given = () if keys is None else (keys,)
-    return _score_all(
-        as_argument(fit),
-        as_argument(score),
-        X,
-        y,
-        sample_weight,
-        folds,
-        dict(grid),
-        given,
-        batch_size,
-    )
+    return _score_all(*functions, X, y, sample_weight, folds, numbers, given, batch_size)
 
 
 @compiled()
 def _validate(fit, score, X, y, sample_weight, folds, keys):
-    X, y, weight = _data(X, y, sample_weight)
+    X, y, weight = data(X, y, sample_weight=sample_weight)
 
     def fold(part):
         train, test, *keys = part
 
         def one(*key):
             fitted = fit(*key, X, y, sample_weight=weight * train)
-            value = _score(score, fitted, X, y, weight * test)
+            value = scored(score, fitted.params, X, y, weight * test)
             return Validation(fitted.params, fitted.certificate, value)
 
         return jax.vmap(one)(*keys) if keys else one()
@@ -171,36 +165,45 @@ def _validate(fit, score, X, y, sample_weight, folds, keys):
 
 @compiled(static=("batch_size",))
 def _score_all(fit, score, X, y, sample_weight, folds, grid, keys, batch_size):
-    X, y, weight = _data(X, y, sample_weight)
+    X, y, weight = data(X, y, sample_weight=sample_weight)
 
     def fold(part):
         train, test, *keys = part
 
-        def candidate(numbers):
+        def candidate(_, numbers):
             def one(*key):
                 fitted = fit(*key, X, y, sample_weight=weight * train, **numbers)
-                return Scored(_score(score, fitted, X, y, weight * test), fitted.certificate)
+                value = scored(score, fitted.params, X, y, weight * test)
+                return Scored(value, fitted.certificate)
 
             return jax.vmap(one)(*keys) if keys else one()
 
-        if batch_size is None:
-            return jax.vmap(candidate)(grid)
-        return jax.lax.map(candidate, grid, batch_size=batch_size)
+        return rows(candidate)((), grid, batch_size=batch_size)
 
     return jax.lax.map(fold, (folds.train, folds.test, *keys))
 
 
-def _data(X, y, sample_weight):
-    X, y = jnp.asarray(X), jnp.asarray(y)
-    weight = jnp.ones(X.shape[0]) if sample_weight is None else jnp.asarray(sample_weight)
-    return X, y, weight.astype(X.dtype)
+def data(
+    X: Float[Real, "n d"], y: Labels, *, sample_weight: Float[Real, " n"] | None = None
+) -> tuple[Array, Array, Array]:
+    """Data as they came: it is the weights of a fit that say which rows are there."""
+    X = jnp.asarray(X)
+    ones = jnp.ones_like(X, shape=X.shape[:1])
+    return X, jnp.asarray(y), ones if sample_weight is None else jnp.asarray(sample_weight, X.dtype)
 
 
-def _score(score, fitted, X, y, weight):
-    value = jnp.asarray(score(fitted.params, X, y, sample_weight=weight))
-    if value.shape != ():
-        raise ValueError(f"score must return one number, got an array of shape {value.shape}.")
-    return value
+def scored(
+    score: Callable[..., Any], params: Any, X: Array, y: Array, weight: Array
+) -> Float[Array, ""]:
+    """Score of ``params`` on the rows that count; a ValueError unless it is one number."""
+    value = score(params, X, y, sample_weight=weight)
+    if not isinstance(value, int | float | jax.Array | np.ndarray | np.generic):
+        raise ValueError(f"score must return one number, got {type(value).__name__}.")
+    if jnp.shape(value) != ():
+        shape = jnp.shape(value)
+        raise ValueError(f"score must return one number, got an array of shape {shape}.")
+    found = jnp.asarray(value)
+    return found if jnp.issubdtype(found.dtype, jnp.floating) else found.astype(X.dtype)
 
 
 def check_folds(folds: Folds) -> None:
@@ -209,28 +212,47 @@ def check_folds(folds: Folds) -> None:
         raise ValueError("folds must hold at least one fold, got none.")
 
 
-def check_grid(fit: Callable[..., Any], grid: Grid) -> None:
-    """Raise what is wrong with a grid for this fit before anything runs.
+def check_draws(fit: Callable[..., Any], seeds: int) -> None:
+    """Raise a ValueError if there is no seed, or the fit takes no key."""
+    if seeds < 1:
+        raise ValueError(f"seeds must be at least 1, got {seeds}.")
+    kinds = [p.kind for p in inspect.signature(fit).parameters.values()]
+    positional = [k for k in kinds if k in (k.POSITIONAL_ONLY, k.POSITIONAL_OR_KEYWORD)]
+    if len(positional) < 3 and inspect.Parameter.VAR_POSITIONAL not in kinds:
+        raise ValueError("the fit must take a key before X and y, but takes none.")
+
+
+def checked_grid(fit: Callable[..., Any], grid: Grid) -> dict[str, Any]:
+    """Candidates as arrays, after what is wrong with them for this fit has been raised.
 
     Raises:
-        ValueError: if it holds no candidate, its arrays differ in length, or the fit takes no such
+        ValueError: if there is no candidate, the arrays differ in length, or the fit takes no such
             hyperparameter.
     """
-    for name, values in grid.items():
-        if jnp.shape(values) == ():
+    check_names(fit, grid)
+    arrays = {name: jnp.asarray(values) for name, values in grid.items()}
+    for name, values in arrays.items():
+        if values.shape == ():
             raise ValueError(f"grid['{name}'] must be an array of candidates, got one number.")
-    lengths = {name: len(values) for name, values in grid.items()}
+    lengths = {name: len(values) for name, values in arrays.items()}
     if len(set(lengths.values())) > 1:
         listed = ", ".join(f"{name} {length}" for name, length in lengths.items())
         raise ValueError(f"the arrays of grid must have one length, got {listed}.")
     if not lengths or 0 in lengths.values():
         raise ValueError("grid must hold at least one candidate, got none.")
-    check_names(fit, grid)
+    return arrays
 
 
 def check_names(fit: Callable[..., Any], names: Iterable[str]) -> None:
-    """Raise a ValueError if the fit takes no hyperparameter of such a name."""
+    """Raise a ValueError if the fit takes no number of such a name."""
     parameters = inspect.signature(fit).parameters.values()
+    static = getattr(getattr(fit, "func", fit), "static", ())
+    for name in names:
+        if name in static:
+            raise ValueError(
+                f"'{name}' fixes the program of the fit and cannot vary in it; bind it with "
+                "functools.partial."
+            )
     if any(p.kind is p.VAR_KEYWORD for p in parameters):
         return
     taken = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY and p.name != "sample_weight"]

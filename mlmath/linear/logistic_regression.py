@@ -141,7 +141,8 @@ def fit(
         reach=newton.Reach(Xc, counted), chord_steps=X.shape[1] // 16 if _many(*X.shape) else 0,
         tolerance=tolerance, max_steps=max_steps,
     )  # fmt: skip
-    params = _shifted(solution, -center)
+    lost = jax.lax.stop_gradient(0 * jnp.sum(weight))  # NaN if no answer exists, in any lane
+    params = jax.tree.map(lambda a: a + lost, _shifted(solution, -center))
     convex = (weight >= 0).all() & (l2 >= 0)
     rounding = jax.lax.stop_gradient(_rounding(params, center))
     gap = jnp.where(convex, certificate.gap + rounding, jnp.nan)

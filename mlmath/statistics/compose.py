@@ -101,7 +101,8 @@ def compose(transformation: Any, model: Any) -> Composed:
 @compiled()
 def _rows_that_count(X, sample_weight):
     """Clear the rows of weight 0 of NaN before t: 0 · NaN would reach the derivative in φ."""
-    X, _, weight = present(X, jnp.zeros(X.shape[0], X.dtype), sample_weight)
+    X = jnp.asarray(X)
+    X, _, weight = present(X, jnp.zeros_like(X, shape=X.shape[:1]), sample_weight)
     return X, weight
 
 

@@ -54,7 +54,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, Int
 
-from mlmath.arrays import Real
+from mlmath.arrays import Key, Real
 from mlmath.compiled import as_argument, compiled
 
 __all__ = [
@@ -62,7 +62,7 @@ __all__ = [
 ]  # fmt: skip
 
 
-def bootstrap(key: Array, weight: Float[Real, " n"]) -> Float[Array, " n"]:
+def bootstrap(key: Key, weight: Float[Real, " n"]) -> Float[Array, " n"]:
     """One resample by eq. (1).
 
     Args:
@@ -85,13 +85,13 @@ def bootstrap(key: Array, weight: Float[Real, " n"]) -> Float[Array, " n"]:
     return sound * counts * (total / end)
 
 
-def poisson_bootstrap(key: Array, weight: Float[Real, " n"]) -> Float[Array, " n"]:
+def poisson_bootstrap(key: Key, weight: Float[Real, " n"]) -> Float[Array, " n"]:
     """One resample by eq. (2); arguments as for :func:`bootstrap`, the key of kind threefry."""
     weight, sound = _sound(weight)
     return sound * jax.random.poisson(key, weight)
 
 
-def bayesian_bootstrap(key: Array, weight: Float[Real, " n"]) -> Float[Array, " n"]:
+def bayesian_bootstrap(key: Key, weight: Float[Real, " n"]) -> Float[Array, " n"]:
     """One resample by eq. (3); arguments as for :func:`bootstrap`."""
     weight, sound = _sound(weight)
     there = weight > 0
@@ -101,7 +101,7 @@ def bayesian_bootstrap(key: Array, weight: Float[Real, " n"]) -> Float[Array, " 
 
 
 def bootstrap_weights(
-    key: Array,
+    key: Key,
     weight: Float[Real, " n"],
     *,
     resamples: int = 1000,
@@ -119,7 +119,7 @@ def bootstrap_weights(
 
 
 def nested_subsets(
-    key: Array, weight: Float[Real, " n"], sizes: Float[Real, " t"] | Int[Real, " t"]
+    key: Key, weight: Float[Real, " n"], sizes: Float[Real, " t"] | Int[Real, " t"]
 ) -> Float[Array, "t n"]:
     """Weights of nested random subsets, eq. (5), one row per size.
 

@@ -41,7 +41,8 @@ def present(
     """
     if X.shape[0] == 0:
         raise ValueError("X must have at least one row, got none.")
-    X, y = jnp.asarray(X), jnp.asarray(y, X.dtype)
+    X = jnp.asarray(X)
+    y = jnp.asarray(y, X.dtype)
     if sample_weight is None:
         return X, y, jnp.ones_like(y)
     return cleared(X, y, jnp.asarray(sample_weight, X.dtype))

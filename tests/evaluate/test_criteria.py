@@ -305,7 +305,9 @@ def test_derivative_in_a_penalty_is_right(data):
 def test_numbers_compile_nothing_anew_and_float32_stays(data):
     X, y = (a.astype(np.float32) for a in data)
     chex.clear_trace_counter()
-    fit = chex.assert_max_traces(lambda *a, **k: ridge.fit(*a, **k), n=2)  # its shape, itself
+    fit = chex.assert_max_traces(
+        lambda *a, **k: ridge.fit(*a, **k), n=3
+    )  # its shape, ∂ŷ/∂y, along y
     for l2 in (1.0, 2.0):
         k = criteria.degrees_of_freedom(Partial(fit, l2=np.float32(l2)), ridge.predict, X, y)
         assert k.dtype == jnp.float32

@@ -44,11 +44,28 @@ def test_each_rung_keeps_the_best_of_the_last_as_equation_1_says(data):
                 value = accuracy(1 / (1 + np.exp(-z)), y[test], sample_weight=np.ones(test.sum()))
                 mean[c] += value / 3
         np.testing.assert_allclose(rung.choice.mean, mean, rtol=1e-9)
-        left = left[np.argsort(-mean, kind="stable")][: -(-size // 3)]
+        left = np.sort(left[np.argsort(-mean, kind="stable")[: -(-size // 3)]])
     assert found.numbers == {"l2": L2[left[0]], "max_steps": 6}
     right = model.fit(X, y, l2=L2[left[0]], max_steps=6)
     np.testing.assert_allclose(found.params.weights, right.params.weights, rtol=1e-9)
     assert found.certificate.steps <= 6
+
+
+@pytest.mark.parametrize("simplicity", [None, -L2])
+def test_each_rung_names_the_simplest_candidate_within_one_standard_error(data, simplicity):
+    """Later in the grid, or of greater ``simplicity``: not later in the ranking."""
+    X, y, folds = data
+    given = {} if simplicity is None else {"simplicity": simplicity}
+    found = halving.halve(
+        model.fit, SCORE, X, y, folds, {"l2": L2}, {"max_steps": STEPS}, rate=2, **given
+    )
+    order = np.arange(9) if simplicity is None else simplicity
+    for rung in found.rungs:
+        choice, best = rung.choice, int(rung.choice.best)
+        near = np.flatnonzero(choice.mean >= choice.mean[best] - choice.standard_error[best])
+        chosen = np.asarray(rung.candidates)[int(choice.simplest)]
+        assert order[chosen] == order[np.asarray(rung.candidates)[near]].max()
+    assert len(near) > 1 or len(found.rungs[1].candidates) > 1
 
 
 def test_one_rung_is_a_search(data):
@@ -69,7 +86,8 @@ def test_one_rung_is_a_search(data):
             "budgets must hold one hyperparameter that is not in the grid, got none.",
         ),
         ({"budgets": {"l2": L2}}, "budgets must hold one hyperparameter .*, got l2."),
-        ({"budgets": {"max_steps": STEPS[:0]}}, "must hold at least one budget, got none."),
+        ({"budgets": {"max_steps": STEPS[:0]}}, "must be an array of budgets, got none."),
+        ({"budgets": {"max_steps": 3}}, "must be an array of budgets, got one number."),
         ({"budgets": {"max_step": STEPS}}, "takes no 'max_step'; did you mean 'max_steps'"),
         ({"grid": {}}, "grid must hold at least one candidate, got none."),
     ],

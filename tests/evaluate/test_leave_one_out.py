@@ -9,7 +9,7 @@ import pytest
 import statsmodels.api as sm
 from sklearn.linear_model import RidgeCV
 
-from mlmath.evaluate import leave_one_out
+from mlmath.evaluate import criteria, leave_one_out
 from mlmath.linear import least_squares, logistic_regression, ridge, softmax_regression
 from mlmath.statistics import standardise
 from mlmath.statistics.compose import compose
@@ -324,3 +324,17 @@ def test_single_precision_is_kept_and_batches_equal_loops():
 
     grid = jnp.array([0.1, 10.0])
     np.testing.assert_allclose(jax.vmap(exact)(grid), [exact(0.1), exact(10.0)], rtol=1e-9)
+
+
+@pytest.mark.parametrize("unit", [1e-18, 1.0, 1e17, 1e18])
+def test_leverages_have_no_units(unit):
+    """Squares of 1e±18 leave float32, and a leverage is a product of two such slopes."""
+    rng = np.random.default_rng(0)
+    X = (unit * rng.normal(size=(30, 4))).astype(np.float32)
+    y = rng.normal(size=30).astype(np.float32)
+    found = leave_one_out.exact(least_squares.fit, least_squares.predict, X, y)
+    A = np.column_stack([X / unit, np.ones(30)]).astype(float)
+    right = np.diagonal(A @ np.linalg.pinv(A))
+    np.testing.assert_allclose(found.leverage, right, atol=1e-4)
+    freedom = criteria.degrees_of_freedom(least_squares.fit, least_squares.predict, X, y)
+    np.testing.assert_allclose(freedom, 5, rtol=1e-4)

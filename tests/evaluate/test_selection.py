@@ -251,7 +251,7 @@ def test_two_searches_trace_once(diabetes):
     assert not np.allclose(first.scores, second.scores)
 
 
-def test_a_fold_without_a_class_has_a_score_and_is_not_proved():
+def test_a_fold_without_a_class_has_a_score():
     X, y = standardised("breast_cancer")
     test = np.stack([y == 0, np.arange(len(y)) % 2 == 0])
     found = selection.search(

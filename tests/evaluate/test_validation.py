@@ -13,12 +13,13 @@ from jax.tree_util import Partial
 from sklearn.model_selection import KFold
 
 from mlmath.certificate import Certificate, certify
-from mlmath.evaluate import validation
+from mlmath.evaluate import selection, validation
 from mlmath.evaluate.folds import Folds
 from mlmath.evaluate.scorer import scorer
-from mlmath.linear import logistic_regression, ridge
+from mlmath.linear import adaline, logistic_regression, ridge
 from mlmath.statistics import standardise
 from mlmath.statistics.compose import compose
+from tests.test_contract import row_collectives
 
 N, D, F = 40, 3, 4
 GRID = {"l2": np.array([0.1, 1.0, 10.0])}
@@ -208,19 +209,17 @@ def test_sharded_rows_give_the_same_scores_and_stay(method):
         fit, predict = logistic_regression.fit, logistic_regression.predict
     test = np.arange(n)[None] % 3 == np.arange(3)[:, None]
     run = jax.jit(
-        lambda X, y: (
-            validation.score_all(
-                fit, scorer(predict, r_squared), X, y, Folds(~test, test), GRID
-            ).scores
+        lambda X, y: selection.search(
+            fit, scorer(predict, r_squared), X, y, Folds(~test, test), GRID
         )
     )
     mesh = jax.make_mesh((8,), ("rows",), axis_types=(AxisType.Auto,))
     spread = [jax.device_put(a, NamedSharding(mesh, PartitionSpec("rows"))) for a in (X, y)]
     program = run.lower(*spread).compile()
-    np.testing.assert_allclose(program(*spread), run(X, y), rtol=1e-9)
-    for line in program.as_text().splitlines():
-        if any(w in line for w in ("all-gather", "all-to-all", "collective-permute")):
-            assert f"{share}" not in line.split("=")[1], line
+    found, right = program(*spread), run(X, y)
+    np.testing.assert_allclose(found.scores, right.scores, rtol=1e-9)
+    np.testing.assert_allclose(found.params.weights, right.params.weights, rtol=1e-7)
+    assert row_collectives(program.as_text()) == []
 
 
 MISUSE = [
@@ -235,6 +234,12 @@ MISUSE = [
     ({"grid": {"zzz": np.ones(2)}}, "the fit takes no 'zzz'; it takes l2, tolerance."),
     ({"score": lambda p, X, y, *, sample_weight: X[0]}, "score must return one number, got an "
      "array of shape (3,)."),
+    ({"score": lambda p, X, y, *, sample_weight: None}, "score must return one number, got "
+     "NoneType."),
+    ({"fit": adaline.fit, "grid": {"epochs": np.arange(1, 3)}}, "'epochs' fixes the program of the "
+     "fit and cannot vary in it; bind it with functools.partial."),
+    ({"batch_size": 0}, "batch_size must be at least 1, got 0."),
+    ({"batch_size": -1}, "batch_size must be at least 1, got -1."),
     ({"folds": Folds(np.zeros((0, N), bool), np.zeros((0, N), bool))}, "folds must hold at least "
      "one fold, got none."),
 ]  # fmt: skip
@@ -247,6 +252,35 @@ def test_misuse_is_one_sentence(data, folds, change, sentence):
     with pytest.raises(ValueError, match=r"\.|\?") as caught:
         validation.score_all(**(given | change))
     assert str(caught.value) == sentence
+
+
+def test_scores_may_be_whole_numbers_and_candidates_a_list(data, folds):
+    X, y, _ = data
+
+    def above(params, X, y, *, sample_weight):
+        return jnp.sum((X @ params.weights > 0) & (sample_weight > 0))
+
+    listed = selection.search(ridge.fit, above, X, y, folds, {"l2": [0.1, 1.0]})
+    assert jnp.issubdtype(listed.scores.dtype, jnp.floating)
+    arrays = selection.search(ridge.fit, above, X, y, folds, {"l2": np.array([0.1, 1.0])})
+    np.testing.assert_array_equal(listed.scores, arrays.scores)
+
+
+@pytest.mark.parametrize("run", ["search_seeds", "cross_validate_seeds"])
+def test_a_fit_without_a_key_and_no_seeds_are_refused(data, folds, run):
+    X, y, _ = data
+    grid = ({"l2": np.ones(2)},) if run == "search_seeds" else ()
+    given = (SCORE, X, y, folds, *grid)
+    with pytest.raises(ValueError, match="fit must take a key before X and y, but takes none"):
+        getattr(selection, run)(jax.random.key(0), ridge.fit, *given)
+
+    def drawn(key, X, y, *, l2=1.0, sample_weight=None):
+        return ridge.fit(X, y, l2=l2, sample_weight=sample_weight)
+
+    with pytest.raises(ValueError, match="seeds must be at least 1, got 0"):
+        getattr(selection, run)(jax.random.key(0), drawn, *given, seeds=0)
+    with pytest.raises(TypeError, match="a typed key"):
+        getattr(selection, run)(jax.random.PRNGKey(0), drawn, *given)
 
 
 def test_a_composed_model_knows_its_hyperparameters(data, folds):
