@@ -65,9 +65,14 @@ def exact(case, given):
     return fit(case, given, tolerance=0.0)
 
 
+@functools.cache
+def objective_of(module):
+    return jax.jit(module.objective)
+
+
 def objective(case, params, given):
     taken = ("X", "y", "sample_weight", *case.penalties)
-    return case.module.objective(params, **{k: given[k] for k in taken})
+    return objective_of(case.module)(params, **{k: given[k] for k in taken})
 
 
 def flat(tree):
@@ -138,14 +143,25 @@ def moved(given, v, t):
     return {k: given[k] + t * v[k] for k in given}
 
 
+@functools.cache
+def slope_of(name):
+    """Objective and gradient in the parameters as one vector, compiled once per case."""
+    case = next(c for c in CASES if c.name == name)
+
+    def value(v, like, given):
+        return objective(case, ravel_pytree(like)[1](v), given)
+
+    return jax.jit(jax.value_and_grad(value))
+
+
 def optimum(case, given):
     """L*, by the fit in float64 and by scipy from where it ends, whichever is lower."""
     given = {k: np.asarray(v, np.float64) for k, v in given.items()}
     best = exact(case, given).params
-    start, unravel = ravel_pytree(best)
-    function = jax.jit(lambda v: objective(case, unravel(v), given))
-    found = minimize(lambda v: float(function(v)), np.asarray(start), jac=jax.grad(function))
-    return min(float(found.fun), float(function(start)))
+    start = flat(best)
+    function = slope_of(case.name)
+    found = minimize(lambda v: tuple(map(np.asarray, function(v, best, given))), start, jac=True)
+    return min(float(found.fun), float(function(start, best, given)[0]))
 
 
 def null(case, given):

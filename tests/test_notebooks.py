@@ -83,7 +83,7 @@ def test_every_claim_of_a_script_holds(script):
     environment = os.environ | {
         "MPLBACKEND": "Agg",
         "JAX_PLATFORMS": "cpu",
-        "JAX_COMPILATION_CACHE_DIR": str(ROOT / ".cache" / "jax"),
+        "JAX_COMPILATION_CACHE_DIR": str(ROOT / ".cache" / "notebooks" / script.stem),
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
         "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "0",
     }

@@ -31,6 +31,7 @@ def kind(params, x):
     return jnp.argmax(softmax_regression.predict(params, x))
 
 
+judged = jax.jit(zero_one)
 HELD = np.arange(60) >= 40
 
 
@@ -136,7 +137,7 @@ def test_zero_one_parts_are_their_definition(classes):
     rng = np.random.default_rng(classes)
     predictions, y = rng.integers(classes, size=(7, 300)), rng.integers(classes, size=300)
     s = rng.uniform(size=300)
-    parts = zero_one(predictions, y, sample_weight=s)
+    parts = judged(predictions, y, sample_weight=s)
     np.testing.assert_allclose(parts[:4], naive_zero_one(predictions, y, s), atol=1e-14)
     net = parts.unbiased_variance - parts.biased_variance
     np.testing.assert_allclose(parts.net_variance, net, atol=1e-15)
@@ -161,7 +162,7 @@ def test_zero_one_parts_of_trees_of_many_classes():
         ]
     )  # fmt: skip
     expected = naive_zero_one(predictions, y[80:], np.ones(40))
-    np.testing.assert_allclose(zero_one(predictions, y[80:])[:4], expected, atol=1e-14)
+    np.testing.assert_allclose(judged(predictions, y[80:])[:4], expected, atol=1e-14)
 
 
 def test_many_classes_in_one_call():
@@ -175,7 +176,7 @@ def test_many_classes_in_one_call():
 
 
 def test_ties_go_to_the_lowest_class():
-    parts = zero_one(np.array([[2, -1, 3], [0, 5, 3], [0, 5, 1], [2, -1, 1]]), np.array([0, 5, 3]))
+    parts = judged(np.array([[2, -1, 3], [0, 5, 3], [0, 5, 1], [2, -1, 1]]), np.array([0, 5, 3]))
     np.testing.assert_array_equal(parts.main, [0, -1, 1])
 
 
@@ -209,7 +210,7 @@ def test_parts_of_ridge_over_new_noise_are_the_analytic_ones():
 
     T = f_test + sigma * rng.normal(size=(500, 20))  # noise, told to the function
     some = predictions[:50]
-    found = jax.vmap(lambda t: squared(some, t, noise=sigma**2).squared_bias)(T)
+    found = jax.jit(jax.vmap(lambda t: squared(some, t, noise=sigma**2).squared_bias))(T)
     error = 4 * np.std(found) / np.sqrt(500)
     assert error < sigma**2 / 2  # or leaving the noise out would pass
     np.testing.assert_allclose(np.mean(found), squared(some, f_test).squared_bias, atol=error)
@@ -262,7 +263,7 @@ def test_a_test_row_of_weight_zero_is_absent_whatever_it_holds():
     found, expected = squared(p, y, sample_weight=s), squared(p[:, twice], y[twice])
     np.testing.assert_allclose(found[:4], expected[:4], rtol=1e-13)
     classes, t = np.round(p), np.round(y)
-    found, expected = zero_one(classes, t, sample_weight=s), zero_one(classes[:, twice], t[twice])
+    found, expected = judged(classes, t, sample_weight=s), judged(classes[:, twice], t[twice])
     np.testing.assert_allclose(found[:6], expected[:6], rtol=1e-13)
 
 

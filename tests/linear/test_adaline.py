@@ -99,12 +99,13 @@ def test_derivatives_are_finite_differences(data, argument):
     at = [X, y, np.random.default_rng(2).integers(0, 3, 30).astype(float), np.array(0.05)]
     v = np.random.default_rng(3).normal(size=at[argument].shape)
 
+    @jax.jit
     def along(t):
         moved = list(at)
         moved[argument] = at[argument] + t * v
         return answer(*moved)
 
-    first = jax.grad(along)
+    first = jax.jit(jax.grad(along))
     scale = 1e-2 if argument == 3 else 1.0
     h = 1e-4 * scale
     np.testing.assert_allclose(first(0.0), (along(h) - along(-h)) / (2 * h), rtol=1e-5)

@@ -227,7 +227,7 @@ def test_the_implicit_derivative_is_that_of_the_closed_form():
     def solve(a, b):
         return newton.minimize(quadratic, jnp.ones(6), a, b, null_value=10.0)[0]
 
-    got = jax.jacrev(solve, argnums=(0, 1))(A, B)
+    got = jax.jit(jax.jacrev(solve, argnums=(0, 1)))(A, B)
     want = jax.jacfwd(lambda a, b: jnp.linalg.solve((a + a.T) / 2, b), argnums=(0, 1))(A, B)
     for g, w in zip(got, want, strict=True):
         np.testing.assert_allclose(g, w, atol=1e-9)

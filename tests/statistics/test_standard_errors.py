@@ -19,6 +19,10 @@ def data():
     return X, y
 
 
+model_based = jax.jit(standard_errors.model_based, static_argnums=0)
+sandwich = jax.jit(standard_errors.sandwich, static_argnums=0)
+
+
 def flat(params):
     return np.r_[params.weights, params.bias]
 
@@ -34,7 +38,7 @@ def test_model_based_is_the_inverse_hessian(data):
     def objective(params, l2):
         return logistic_regression.objective(params, X, y, l2=l2)
 
-    C = standard_errors.model_based(objective, params, 0.7, dispersion=2.0)
+    C = model_based(objective, params, 0.7, dispersion=2.0)
     np.testing.assert_allclose(C, 2 * np.linalg.inv(H), rtol=1e-10)
     found = flat(standard_errors.deviations(C, params))
     np.testing.assert_allclose(found, np.sqrt(2 * np.diag(np.linalg.inv(H))), rtol=1e-10)
@@ -50,7 +54,7 @@ def test_sandwich_is_its_definition(data):
     meat = sum(
         si * (pi - yi) ** 2 * np.outer(a, a) for si, pi, yi, a in zip(s, p, y, A, strict=True)
     )
-    C = standard_errors.sandwich(logistic_regression.loss, params, X, y, sample_weight=s)
+    C = sandwich(logistic_regression.loss, params, X, y, sample_weight=s)
     np.testing.assert_allclose(C, np.linalg.inv(H) @ meat @ np.linalg.inv(H), rtol=1e-9)
 
 
@@ -67,7 +71,7 @@ def test_logistic_regression_equals_statsmodels(data):
     )
     found = flat(standard_errors.deviations(C, params))
     np.testing.assert_allclose(found, plain.bse, rtol=1e-6)
-    C = standard_errors.sandwich(logistic_regression.loss, params, X, y)
+    C = sandwich(logistic_regression.loss, params, X, y)
     found = flat(standard_errors.deviations(C, params))
     np.testing.assert_allclose(found, robust.bse, rtol=1e-6)
 
@@ -85,7 +89,7 @@ def test_least_squares_equals_statsmodels_and_its_own_summary(data):
     found = flat(standard_errors.deviations(C, params))
     np.testing.assert_allclose(found, sm.OLS(y, A).fit().bse, rtol=1e-9)
     np.testing.assert_allclose(found, flat(summary.standard_errors), rtol=1e-9)
-    C = standard_errors.sandwich(least_squares.loss, params, X, y)
+    C = sandwich(least_squares.loss, params, X, y)
     found = flat(standard_errors.deviations(C, params))
     np.testing.assert_allclose(found, sm.OLS(y, A).fit(cov_type="HC0").bse, rtol=1e-9)
 
@@ -96,8 +100,8 @@ def test_a_weight_counts_as_repetition(data):
     X[s == 0, 1] = np.nan
     params = logistic_regression.fit(X, y, l2=0.0, sample_weight=s.astype(float)).params
     loss = logistic_regression.loss
-    weighted = standard_errors.sandwich(loss, params, X, y, sample_weight=s.astype(float))
-    repeated = standard_errors.sandwich(loss, params, X.repeat(s, axis=0), y.repeat(s))
+    weighted = sandwich(loss, params, X, y, sample_weight=s.astype(float))
+    repeated = sandwich(loss, params, X.repeat(s, axis=0), y.repeat(s))
     np.testing.assert_allclose(weighted, repeated, rtol=1e-10)
 
 
@@ -107,17 +111,17 @@ def test_derivatives_are_right(data):
 
     def errors(X, s):
         params = logistic_regression.fit(X, y, l2=0.0, sample_weight=s).params
-        C = standard_errors.sandwich(logistic_regression.loss, params, X, y, sample_weight=s)
+        C = sandwich(logistic_regression.loss, params, X, y, sample_weight=s)
         return standard_errors.deviations(C, params)
 
-    check_grads(errors, (X[:, :2], s), 1, eps=1e-5, atol=1e-4, rtol=1e-4)
+    check_grads(jax.jit(errors), (X[:, :2], s), 1, eps=1e-5, atol=1e-4, rtol=1e-4)
 
 
 def test_no_strict_minimum_gives_nan(data):
     X, y = data
     X = np.c_[X, 0 * y]
     params = logistic_regression.fit(X, y, l2=0.0).params
-    C = standard_errors.sandwich(logistic_regression.loss, params, X, y)
+    C = sandwich(logistic_regression.loss, params, X, y)
     assert jnp.isnan(C).all()
 
 
