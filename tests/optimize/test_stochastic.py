@@ -91,6 +91,18 @@ def test_rows_are_drawn_in_proportion_to_their_weights():
     assert np.all(np.abs(counts - expected) <= 4 * deviation)
 
 
+@pytest.mark.parametrize(("u", "row"), [(0.0, 1), (0.5, 3), (1.0, 3)])
+def test_no_row_of_weight_zero_is_drawn_at_the_ends(monkeypatch, u, row):
+    monkeypatch.setattr(jax.random, "uniform", lambda key, shape, dtype: jnp.full(shape, u, dtype))
+    rows = np.arange(5.0)
+    state = stochastic.init(KEY, jnp.zeros(()), SGD)
+    _, drawn = stochastic.step(
+        lambda params, x, y: y, SGD, state, rows[:, None], rows,
+        sample_weight=np.array([0.0, 1.0, 0.0, 1.0, 0.0]), batch_size=1,
+    )  # fmt: skip
+    assert float(drawn) == row
+
+
 def test_weight_two_is_the_row_twice_and_weight_zero_the_row_absent():
     """In distribution; whole weights of rows that lie together even draw the same numbers."""
     kept = np.repeat(np.arange(N), S.astype(int))
