@@ -202,6 +202,10 @@ def _elements(value):
 
 
 def _fix(annotation, value):
+    from jax.tree_util import Partial
+
+    if Partial in _leaves(annotation) and callable(value):
+        return "; bind the numbers of a function with jax.tree_util.Partial(function, …)"
     arrays = _arrays(annotation)
     if not arrays:
         return ""

@@ -19,7 +19,7 @@ from mlmath.certificate import certify
 from mlmath.evaluate import folds, selection
 from mlmath.linalg import least_squares as columns
 from mlmath.linear import logistic_regression, perceptron, ridge
-from mlmath.optimize import newton
+from mlmath.optimize import momentum, newton
 from mlmath.plot import regression
 from mlmath.statistics import standardise, weights
 
@@ -117,6 +117,11 @@ MISUSE = [
     (
         lambda: implicit.attach("x", jnp.ones(2)),
         "calculus.implicit.attach: optimality must be a function, got str 'x'.",
+    ),
+    (
+        lambda: momentum.sgd(lambda step: 0.1),
+        "optimize.momentum.sgd: learning_rate must be a number or jax.tree_util.Partial, got "
+        "function; bind the numbers of a function with jax.tree_util.Partial(function, …).",
     ),
     (
         lambda: regression.predicted_against_observed(Y, Y[:2]),

@@ -182,7 +182,7 @@ def test_nothing_impure_is_called(module):
     forbidden = {"print", "warn", "update", "item", "tolist", "device_get", "block_until_ready"}
     for name, call in called(module):
         last = name.rsplit(".", 1)[-1]
-        assert last not in forbidden, name
+        assert last not in forbidden or name == "optimizer.update", name  # of a pure pair
         assert "callback" not in name
         assert not name.startswith("jax.debug"), name
         if name in ("bool", "float", "int"):
