@@ -43,9 +43,9 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Float, Int, Key, Shaped
+from jaxtyping import Array, Float, Int, Shaped
 
-from mlmath.arrays import Real
+from mlmath.arrays import Key, Real
 from mlmath.compiled import as_argument, compiled
 from mlmath.optimize import chain
 
@@ -55,7 +55,7 @@ __all__ = ["State", "init", "run", "step"]
 class State(NamedTuple):
     """Position of a run, all that the next step needs."""
 
-    key: Key[Array, ""]  # typed; the same at every step
+    key: Key  # typed; the same at every step
     params: Any  # θ
     optimizer: Any  # o, its state
     step: Int[Array, ""]  # t
@@ -68,7 +68,7 @@ class _Rows(NamedTuple):
     sound: Any  # 1, or NaN if the weights are no weights
 
 
-def init(key: Key[Array, ""], params: Any, optimizer: chain.Optimizer) -> State:
+def init(key: Key, params: Any, optimizer: chain.Optimizer) -> State:
     """Position 0.
 
     Args:
