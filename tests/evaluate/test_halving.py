@@ -91,7 +91,7 @@ def test_one_rung_is_a_search(data):
         ({"budgets": {"max_step": STEPS}}, "takes no 'max_step'; did you mean 'max_steps'"),
         ({"grid": {}}, "grid must hold at least one candidate, got none."),
     ],
-    ids=lambda v: str(v)[:30],
+    ids=lambda v: v[:30] if isinstance(v, str) else "",
 )
 def test_misuse_is_one_sentence(data, change, sentence):
     X, y, folds = data

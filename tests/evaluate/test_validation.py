@@ -245,7 +245,7 @@ MISUSE = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("change", "sentence"), MISUSE, ids=lambda v: str(v)[:30])
+@pytest.mark.parametrize(("change", "sentence"), MISUSE, ids=[m[1][:40] for m in MISUSE])
 def test_misuse_is_one_sentence(data, folds, change, sentence):
     X, y, _ = data
     given = {"fit": ridge.fit, "score": SCORE, "X": X, "y": y, "folds": folds, "grid": GRID}
