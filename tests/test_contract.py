@@ -20,6 +20,7 @@ from jax.sharding import AxisType, NamedSharding, PartitionSpec
 from scipy.optimize import minimize
 
 import mlmath
+from tests.factorisations import side_by_side
 from tests.registry import CASES, EXEMPT
 
 pytestmark = pytest.mark.contract
@@ -275,6 +276,19 @@ def test_a_nan_that_counts_in_one_lane_shows_in_its_params(case):
     for leaf in jax.tree.leaves(lanes):
         assert np.isnan(leaf[0]).any() or case.discrete
         assert np.isfinite(leaf[1]).all()
+
+
+@every
+def test_factorisations_of_many_lanes_wait_for_each_other(case):
+    """Two batched LAPACK calls side by side can stop a program for ever (``factorisations``)."""
+    given = inputs(case)
+
+    def lanes(weights):
+        return jax.vmap(lambda s: fit(case, given | {"sample_weight": s}))(weights)
+
+    weights = np.stack([given["sample_weight"], 2 * given["sample_weight"]])
+    program = jax.jit(lambda many: jax.lax.map(lanes, many)).lower(np.stack([weights, weights]))
+    assert side_by_side(program.compile().as_text()) == []
 
 
 @every

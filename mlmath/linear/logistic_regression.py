@@ -22,7 +22,7 @@ The columns are centred on any c near their means, which is exact as b is not pe
 
 Rounding b to within Δ = ε(|w|ᵀ|c| + |b|) adds at most Σᵢ sᵢ Δ²/8 to L, which the gap counts.
 
-Time O(nd² + d³) per Hessian, memory O(nd): a copy of X.
+Time O(nd² + d³) per Hessian, memory O(nd): X centred, and weighted for the Hessian.
 
 >>> import jax, jax.numpy as jnp
 >>> from mlmath.linear import logistic_regression

@@ -259,4 +259,6 @@ def test_a_fold_without_a_class_has_a_score():
         Folds(~test, test), {"l2": np.array([0.1, 1.0])},
     )  # fmt: skip
     np.testing.assert_allclose(found.scores[0], 0)  # trained on one class, tested on the other
+    assert found.certificates.converged.all()  # within the tolerance of the infimum, which is 0
+    assert (found.certificates.objective[0] < 1e-9).all()
     assert np.isfinite(found.scores).all()

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from mlmath.linalg import shifted
+from tests.factorisations import side_by_side
 
 SHIFTS = np.logspace(-3, 3, 7)
 
@@ -104,3 +105,13 @@ def test_a_matrix_that_is_not_finite_never_gives_a_plausible_number(wrong):
     H[1, 1] = wrong
     assert np.isnan(solve(H, 1.0, b)).any()
     assert np.isnan(sweep(H, SHIFTS, b)).any(axis=1).all()
+
+
+def test_where_lanes_of_matrices_make_a_select_the_factors_wait_for_the_spectra():
+    """Two batched LAPACK calls side by side can stop a program for ever (``factorisations``)."""
+    many = np.stack([system(seed=k)[0] for k in range(3)])
+    lanes = jax.jit(jax.vmap(lambda H: sweep(H, SHIFTS, np.ones(5))))
+    program = lanes.lower(many).compile().as_text()
+    assert "potrf" in program
+    assert "syevd" in program
+    assert side_by_side(program) == []
