@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 SHELL = {"cli"}  # passes no arrays, prints, asks for numbers
-BORDER = SHELL | {"data", "plot"}  # meet files and figures
+BORDER = SHELL | {"data", "plot", "scale"}  # meet files and figures
 METHODS = {"linear"}  # floor 3
 
 MODULES = sorted(

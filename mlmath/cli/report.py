@@ -3,8 +3,6 @@
 import base64
 import html
 import io
-import os
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -82,22 +80,12 @@ def write(path: Path, content: str | bytes) -> None:
     Raises:
         Refusal: if it cannot be written; no part of it is left.
     """
-    data = content.encode() if isinstance(content, str) else content
-    temporary = None
+    from mlmath.scale import files
+
     try:
-        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException as error:
-        if temporary is not None and os.path.exists(temporary):
-            os.unlink(temporary)
-        if isinstance(error, OSError):
-            raise Refusal(f"cannot write '{path}' ({error.strerror}).") from None
-        raise
+        files.write(path, content.encode() if isinstance(content, str) else content)
+    except OSError as error:
+        raise Refusal(f"cannot write '{path}' ({error.strerror}).") from None
 
 
 def _section(section):

@@ -8,7 +8,6 @@ is complete. It may come from anywhere: sizes, names and shapes are checked befo
 import json
 import os
 import shutil
-import struct
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -16,15 +15,12 @@ from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from mlmath.cli.refusal import Refusal
 
 __all__ = ["new_folder", "read_params", "read_record", "unused", "write_params", "write_record"]
 
 _RECORD, _PARAMS = "run.json", "params.safetensors"
 _LARGEST_RECORD = 1 << 26
-_LARGEST_HEADER = 1 << 20
 
 _FIELDS: dict[str, Any] = {
     "format": int, "mlmath": str, "model": str, "command": str, "seed": int, "dtype": str,
@@ -40,6 +36,8 @@ def new_folder(out: Path) -> Iterator[Path]:
     Raises:
         Refusal: if ``out`` cannot be created or holds something.
     """
+    from mlmath.scale import files
+
     temporary = None
     try:
         if out.exists() and (not out.is_dir() or any(out.iterdir())):
@@ -48,9 +46,9 @@ def new_folder(out: Path) -> Iterator[Path]:
         temporary = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
         yield temporary
         temporary.chmod(0o755)
-        _flush_folder(temporary)
+        files.flush_folder(temporary)
         os.rename(temporary, out)
-        _flush_folder(out.parent)
+        files.flush_folder(out.parent)
     except OSError as error:
         if isinstance(error, BrokenPipeError):
             raise
@@ -74,18 +72,20 @@ def write_record(folder: Path, record: Mapping[str, Any]) -> None:
     Raises:
         Refusal: if a number in it is not finite, which no fit should have come to.
     """
+    from mlmath.scale import files
+
     try:
         text = json.dumps(record, indent=2, ensure_ascii=False, allow_nan=False)
     except ValueError:
         raise Refusal("the fit came to numbers that are not finite; scale the columns.") from None
-    _write(folder / _RECORD, text.encode())
+    files.write(folder / _RECORD, text.encode())
 
 
 def write_params(folder: Path, params: Any) -> None:
     """Write the arrays of ``params`` by their paths in the tree."""
-    from safetensors.numpy import save
+    from mlmath.scale import files, tensors
 
-    _write(folder / _PARAMS, save({k: np.array(v, order="C") for k, v in _leaves(params).items()}))
+    files.write(folder / _PARAMS, tensors.dump(params))
 
 
 def read_record(folder: Path) -> dict[str, Any]:
@@ -122,64 +122,17 @@ def read_params(folder: Path, expected: Any) -> Any:
         Refusal: if the file is damaged or holds something else.
     """
     import jax
+    import numpy as np
+
+    from mlmath.scale import tensors
 
     path = folder / _PARAMS
-    _check_header(path)
-    from safetensors import SafetensorError
-    from safetensors.numpy import load_file
-
     try:
-        arrays = load_file(path)
-    except (SafetensorError, OSError, ValueError, KeyError) as error:
-        raise Refusal(f"{path} is damaged ({str(error).splitlines()[0][:80]}).") from None
-    leaves = _leaves(expected)
-    if arrays.keys() != leaves.keys():
-        wrong = sorted(arrays.keys() ^ leaves.keys())[0]
-        raise Refusal(f"{path} does not fit {_RECORD}: '{wrong:.60}' is in one of them only.")
-    for name, leaf in leaves.items():
-        array = arrays[name]
-        if array.shape != leaf.shape or array.dtype != leaf.dtype:
-            raise Refusal(
-                f"{path} does not fit {_RECORD}: '{name}' is {array.dtype}{list(array.shape)}, "
-                f"not {leaf.dtype}{list(leaf.shape)}."
-            )
-        if not np.isfinite(array).all():
+        params = tensors.load(path, expected, owner=_RECORD)
+    except tensors.Damaged as error:
+        raise Refusal(str(error)) from None
+    for place, leaf in jax.tree_util.tree_leaves_with_path(params):
+        if not np.isfinite(leaf).all():
+            name = jax.tree_util.keystr(place).lstrip(".")
             raise Refusal(f"{path} is damaged: '{name}' holds numbers that are not finite.")
-    return jax.tree.unflatten(jax.tree.structure(expected), [arrays[name] for name in leaves])
-
-
-def _leaves(tree):
-    import jax
-
-    paths, _ = jax.tree_util.tree_flatten_with_path(tree)
-    return {jax.tree_util.keystr(path).lstrip("."): leaf for path, leaf in paths}
-
-
-def _check_header(path):
-    """A safetensors file begins with the length of its header, and the header is a JSON object."""
-    try:
-        size = path.stat().st_size
-        with path.open("rb") as file:
-            start = file.read(9)
-    except OSError as error:
-        raise Refusal(f"{path} cannot be read ({error.strerror}).") from None
-    length = struct.unpack("<Q", start[:8])[0] if len(start) == 9 else 0
-    if start[8:] != b"{":
-        raise Refusal(f"{path} is not a safetensors file.")
-    if length > min(_LARGEST_HEADER, size - 8):
-        raise Refusal(f"{path} is damaged: its header claims {length} bytes, the file has {size}.")
-
-
-def _write(path, data):
-    with path.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _flush_folder(path):
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    return params
