@@ -32,7 +32,7 @@ def section(seed: int, dtype: str) -> report.Section:
     """Search, time it against the loop, and draw the score against the penalty."""
     method = methods.find(_MODEL)
     gathered = examples.gather(readers.read(_DATA), method.task, fit.Plain(seed=seed))
-    composed = pipeline.model(method, gathered.columns, raw=False)
+    composed = pipeline.model(pipeline.part(method), gathered.columns, raw=False)
     matrix = tables.encode(gathered.columns, gathered.features).matrix
     data = jax.tree.map(jnp.asarray, pipeline.padded(matrix, gathered.y, gathered.weight, dtype))
     parts = validation.drawn(gathered, _Options(seed), length=len(data.y))

@@ -13,6 +13,7 @@ from mlmath.data.readers import Source
 __all__ = ["Examples", "gather", "probability_names", "weights"]
 
 _TARGETS = ("target", "y")  # names that say so themselves
+_MOST = 20  # whole numbers that may be names of classes
 
 
 class Examples(NamedTuple):
@@ -61,7 +62,7 @@ def gather(source: Source, task: str, options: Any) -> Examples:
     tables.refuse_constant(features)
     described = tables.describe(features)
     observed = _plain(observed[target])
-    y, labels = _labels(observed, task)
+    y, labels = _labels(observed, _kind_of_task(observed) if task == "any" else task)
     weight = weight[counted]
     if options.missing == "mean":
         described = tables.fill(described, features, weight=weight)
@@ -146,6 +147,13 @@ def _plain(observed):
     return observed if observed.dtype == pl.Boolean else observed.cast(pl.String)
 
 
+def _kind_of_task(observed):
+    """Numbers that are not whole, or more than 20 of them, are measured; all else are classes."""
+    if not observed.dtype.is_numeric():
+        return "classes"
+    return "classes" if observed.dtype.is_integer() and observed.n_unique() <= _MOST else "number"
+
+
 def _labels(observed, task):
     name, distinct = observed.name, observed.unique().sort()
     numeric = observed.dtype.is_numeric()
@@ -165,7 +173,7 @@ def _labels(observed, task):
         raise InputError(
             f"the target '{name}' has one class only, {distinct[0]!r}; two are needed."
         )
-    if numeric and len(distinct) > max(20, len(observed) / 2):
+    if numeric and len(distinct) > max(_MOST, len(observed) / 2):
         raise InputError(
             f"the target '{name}' has {len(distinct)} different numbers, not classes; take ridge."
         )

@@ -4,13 +4,25 @@ import json
 import shlex
 import time
 from collections.abc import Collection, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from mlmath.cli import display, flags, methods, report, runs, runtime, saved, summary
 from mlmath.cli.refusal import Refusal
 
-__all__ = ["Asked", "Outcome", "Plain", "ask", "dashed", "heading", "outcome", "record", "run"]
+__all__ = [
+    "Asked",
+    "Outcome",
+    "Plain",
+    "ask",
+    "dashed",
+    "heading",
+    "judge",
+    "outcome",
+    "record",
+    "run",
+]
 
 _OPTIONS = [
     flags.Option(
@@ -84,6 +96,8 @@ class Outcome(NamedTuple):
 
 def run(words: Sequence[str]) -> int:
     """Run ``mlmath fit`` with the words of the command line."""
+    if words and (driver := methods.METHODS.get(words[0], methods.METHODS["ridge"]).driver):
+        return int(import_module(driver).run(words))
     asked = ask("fit", _ABOUT, (), words)
     if asked is None:
         return 0
@@ -115,6 +129,11 @@ def ask(verb: str, about: str, more: Sequence[flags.Option], words: Sequence[str
         )
     name, *rest = words
     method = methods.find(name)
+    if verb != "fit" and method.driver:
+        raise Refusal(
+            f"{name} is trained in steps, and `mlmath {verb}` takes models that are solved; "
+            f"`mlmath fit {name}` trains one."
+        )
     hyperparameters = methods.flags(method)
     data, *usual = _OPTIONS
     usual = [option for option in usual if option.name not in {o.name for o in more}]
@@ -128,7 +147,7 @@ def ask(verb: str, about: str, more: Sequence[flags.Option], words: Sequence[str
     for flag in hyperparameters:
         value = values[flag.name]
         if value is not None and (needed := methods.range_of(flag, value)):
-            raise Refusal(f"--{dashed(flag.name)} must be {needed}, got {value:.12g}.")
+            raise Refusal(f"--{dashed(flag.name)} must be {needed}, got {_shown(value)}.")
     return Asked(name, method, options, values, shlex.join(["mlmath", verb, *words]))
 
 
@@ -137,9 +156,14 @@ def dashed(name: str) -> str:
     return name.replace("_", "-")
 
 
+def _shown(value):
+    return " ".join(map(str, value)) if isinstance(value, tuple) else f"{value:.12g}"
+
+
 def _option(flag):
     kind = flag.kind | None if flag.default is None else flag.kind
-    return flags.Option(flag.name, kind, flag.help, flag.default, flag.kind.__name__.upper())
+    word = flag.kind.__name__.upper() if isinstance(flag.kind, type) else "INT ..."
+    return flags.Option(flag.name, kind, flag.help, flag.default, word)
 
 
 def _fit(name, method, options, values, command):
@@ -227,15 +251,16 @@ def outcome(
     """
     import numpy as np
 
-    from mlmath.cli import figures, pipeline, scores
+    from mlmath.cli import pipeline, scores
     from mlmath.data import columns as tables
 
-    composed = pipeline.model(method, gathered.columns, options.raw)
+    composed = pipeline.model(pipeline.part(method), gathered.columns, options.raw)
     values = methods.arguments(method, values, gathered.labels)
     X = tables.encode(gathered.columns, gathered.features).matrix
     y, weight = gathered.y, gathered.weight
     rows = scores.held_out(y, len(gathered.labels), options.seed)
-    seconds, score, held = [], {}, None
+    seconds, held = [], None
+    score: dict[str, float] = {}
 
     def fit(X, weight):
         start = time.perf_counter()
@@ -252,11 +277,7 @@ def outcome(
     params, certificate = fit(tables.encode(described, gathered.features).matrix, kept)
     _refuse_infinite(method, [params, certificate], swept)
     if rows.any():
-        encoded = tables.encode(described, gathered.features.filter(rows)).matrix
-        predicted = pipeline.predict(composed, params, encoded, dtype)
-        predicted = saved.probabilities(predicted) if gathered.labels else predicted
-        held = figures.Held(predicted, y[rows], gathered.labels, gathered.target, weight[rows])
-        score = _score(held, y, kept)
+        held, score = judge(composed, params, gathered._replace(columns=described), rows, dtype)
         if method.task == "two sides":  # an answer without a probability has no log loss
             score = {k: v for k, v in score.items() if "log_loss" not in k}
         _refuse_infinite(method, score, swept)
@@ -265,16 +286,25 @@ def outcome(
     return Outcome(params, certificate, score, held, seconds)
 
 
-def _score(held, y, kept):
+def judge(
+    composed: Any, params: Any, gathered: Any, rows: Any, dtype: str
+) -> tuple[Any, dict[str, float]]:
+    """Predict the ``rows``, a mask, and score that beside a model that knows nothing."""
     import numpy as np
 
-    from mlmath.cli import scores
+    from mlmath.cli import figures, pipeline, scores
+    from mlmath.data import columns as tables
 
+    encoded = tables.encode(gathered.columns, gathered.features.filter(rows)).matrix
+    predicted = pipeline.predict(composed, params, encoded, dtype)
+    predicted = saved.probabilities(predicted) if gathered.labels else predicted
+    y, kept = gathered.y, np.where(rows, 0, gathered.weight)
+    held = figures.Held(predicted, y[rows], gathered.labels, gathered.target, gathered.weight[rows])
     if not held.labels:
         mean = float(kept @ y / kept.sum())
-        return scores.of_numbers(held.predicted, held.observed, held.weight, mean)
+        return held, scores.of_numbers(predicted, held.observed, held.weight, mean)
     frequencies = np.bincount(y.astype(int), kept, len(held.labels)) / kept.sum()
-    return scores.of_classes(held.predicted, held.observed, held.weight, frequencies)
+    return held, scores.of_classes(predicted, held.observed, held.weight, frequencies)
 
 
 def _refuse_infinite(method, found, swept):

@@ -5,6 +5,7 @@ import dataclasses
 import io
 import operator
 import shlex
+from collections import deque
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin
 
@@ -14,6 +15,7 @@ from mlmath.nearest import hint
 __all__ = ["Option", "parse"]
 
 _REQUIRED: Any = dataclasses.MISSING
+_NUMBERS = tuple[int, ...]  # one or more words
 
 
 class Option(NamedTuple):
@@ -68,8 +70,10 @@ def _read(words, options, prog):
     """Words that fit, with ``--name value`` as ``--name=value``, for a value may be −1."""
     named = {_flag(o.name): o for o in options if not o.positional}
     found: list[str] = []
-    following = iter(words)
-    for word in following:
+    lists: list[str] = []  # last, for tyro reads a list to its end
+    following = deque(words)
+    while following:
+        word = following.popleft()
         name, equals, value = word.partition("=")
         name = name.replace("_", "-")
         if name in ("-h", "--help"):
@@ -84,14 +88,19 @@ def _read(words, options, prog):
                 raise Refusal(f"{name} takes no value, got '{value}'.")
             found.append(name)
         else:
-            value = value if equals else next(following, "--")
+            value = value if equals else following.popleft() if following else "--"
             if not equals and value.startswith("--"):
                 raise Refusal(f"{name} needs a value; see `{prog} --help`.")
             if needed := _needed(named[name].kind, value):
                 raise Refusal(f"{name} must be {needed}, got '{value}'.")
-            found.append(f"{name}={value}")
+            if named[name].kind == _NUMBERS:
+                lists += [name, value]
+                while following and _needed(int, following[0]) is None:
+                    lists.append(following.popleft())
+            else:
+                found.append(f"{name}={value}")
     _refuse_count([word for word in found if not word.startswith("-")], options, prog)
-    return found
+    return [*found, *lists]
 
 
 def _needed(kind, text):

@@ -42,14 +42,15 @@ class Method(NamedTuple):
     )
     figures: Function | None  # of (held: figures.Held): caption -> PNG
     affine: Function | None = None  # of ONE example, affine in it: its slope is the coefficients
+    driver: str | None = None  # module of the shell that fits it, where `fit` does not
 
 
 class Flag(NamedTuple):
     """A hyperparameter as a flag."""
 
     name: str
-    kind: type  # int or float
-    default: int | float | None
+    kind: Any  # int, float or whole numbers, one or more
+    default: Any
     help: str
 
 
@@ -61,9 +62,17 @@ def _linear(task, module, affine="predict"):
     return Method(task, None, fit, predict, figures, Function(module, affine))
 
 
-_CLASSES = "classes"  # the parameter that the labels of the data decide
+_CLASSES = "classes"
+_DECIDED = (_CLASSES, "outputs")  # parameters that the labels of the data decide
+_NUMBERS = tuple[int, ...]
 
-_POSITIVE = ("epochs", "learning_rate")  # other hyperparameters may be 0
+_POSITIVE = (
+    "batch_size",
+    "epochs",
+    "hidden",
+    "learning_rate",
+    "steps",
+)  # other hyperparameters may be 0
 _EACH = ", one for all columns or one per column"  # a flag holds one
 _LARGEST = 2**31 - 1  # a count that jax holds in either precision
 
@@ -72,12 +81,21 @@ TASKS = {
     "two classes": "one of two classes",
     "two sides": "one of two classes, without a probability",
     "classes": "one of several classes",
+    "any": "a number, or one of several classes",
 }
 
 METHODS = {
     "adaline": _linear("number", "adaline"),
     "least_squares": _linear("number", "least_squares"),
     "logistic_regression": _linear("two classes", "logistic_regression", "log_odds"),
+    "mlp": Method(
+        "any",
+        None,
+        Function("mlmath.neural.mlp", "fit"),
+        Function("mlmath.neural.mlp", "predict"),
+        None,
+        driver="mlmath.cli.network",
+    ),
     "perceptron": _linear("two sides", "perceptron", "log_odds"),
     "ridge": _linear("number", "ridge"),
     "softmax_regression": _linear("classes", "softmax_regression", "log_odds"),
@@ -116,7 +134,7 @@ def formula(method: Method) -> str:
 
 def flags(method: Method) -> list[Flag]:
     """Numeric keyword-only parameters of ``init`` and ``fit``, in their order."""
-    return [flag for flag in _parameters(method) if flag.name != _CLASSES]
+    return [flag for flag in _parameters(method) if flag.name not in _DECIDED]
 
 
 def static(method: Method) -> set[str]:
@@ -134,6 +152,10 @@ def range_of(flag: Flag, value: Any) -> str | None:
     >>> range_of(Flag("epochs", int, 100, ""), 0)
     'a whole number from 1 to 2147483647'
     """
+    if flag.kind == _NUMBERS:
+        one = flag._replace(kind=int)
+        wrong = [needed for v in value if (needed := range_of(one, v))]
+        return f"one or more, each {wrong[0]}" if wrong else None
     if flag.kind is int:
         least = 1 if flag.name in _POSITIVE else 0
         right = type(value) is int and least <= value <= _LARGEST
@@ -161,7 +183,10 @@ def _flags(function: Function) -> Iterator[Flag]:
     lines = _arguments(ast.get_docstring(node) or "")
     for argument, value in zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True):
         words = {n.id for n in ast.walk(argument) if isinstance(n, ast.Name)}
-        kind = int if words & {"Count", "int"} else float if words & {"Scalar", "float"} else None
+        kind: Any = (
+            int if words & {"Count", "int"} else float if words & {"Scalar", "float"} else None
+        )
+        kind = _NUMBERS if "tuple" in words else kind
         if kind is not None and value is not None:
             default = ast.literal_eval(value)
             yield Flag(argument.arg, kind, default, lines.get(argument.arg, ""))

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from importlib import import_module
 
 from mlmath.cli import display, flags, methods
 
@@ -20,7 +21,7 @@ def run(words: Sequence[str]) -> int:
         [
             name,
             methods.TASKS[m.task],
-            " ".join(f"--{f.name.replace('_', '-')}" for f in methods.flags(m)),
+            " ".join(f"--{name.replace('_', '-')}" for name in _options(m)),
             _line(m),
         ]
         for name, m in methods.METHODS.items()
@@ -34,8 +35,14 @@ def _described(method):
         "predicts": methods.TASKS[method.task],
         "title": _line(method),
         "objective": methods.formula(method),
-        "options": {f.name: {"default": f.default, "help": f.help} for f in methods.flags(method)},
+        "options": _options(method),
     }
+
+
+def _options(method):
+    own = import_module(method.driver).OPTIONS if method.driver else []
+    found = [*own, *methods.flags(method)]
+    return {option.name: {"default": option.default, "help": option.help} for option in found}
 
 
 def _line(method):

@@ -14,7 +14,8 @@ from mlmath.statistics import one_hot, padding, standardise
 from mlmath.statistics.compose import Composed, compose
 
 __all__ = [
-    "Rows", "coefficients", "expected_params", "features", "model", "padded", "predict", "scales",
+    "Part", "Rows", "coefficients", "expected_params", "features", "model", "padded", "part",
+    "predict", "scales",
 ]  # fmt: skip
 
 
@@ -26,16 +27,21 @@ class Rows(NamedTuple):
     weight: np.ndarray
 
 
-class _Part(NamedTuple):
+class Part(NamedTuple):
     """What ``compose`` takes as a model."""
 
     fit: Any
     predict: Any
 
 
-def model(method: methods.Method, described: Sequence[tables.Column], raw: Any) -> Composed:
-    """Compose one-hot, standardise (unless ``raw``) and the method; same arguments, same object."""
-    return compose(one_hot.columns(tables.sizes(described)), _inner(method, method.predict, raw))
+def part(method: methods.Method) -> Part:
+    """Load the method as a part of a model."""
+    return _part(method, method.predict)
+
+
+def model(part: Part, described: Sequence[tables.Column], raw: Any) -> Composed:
+    """Compose one-hot, standardise (unless ``raw``) and the part; same arguments, same object."""
+    return compose(one_hot.columns(tables.sizes(described)), _inner(part, raw))
 
 
 def padded(X: np.ndarray, y: np.ndarray, weight: np.ndarray, dtype: str) -> Rows:
@@ -59,9 +65,8 @@ def features(
     dtype: str,
 ) -> np.ndarray:
     """Rows of ``X`` as the method sees them: one-hot and, unless ``raw``, in standard units."""
-    part = _Part(methods.load(method.fit), _itself)
-    inner = part if raw else compose(standardise, part)
-    return predict(compose(one_hot.columns(tables.sizes(described)), inner), params, X, dtype)
+    part = Part(methods.load(method.fit), _itself)
+    return predict(model(part, described, raw), params, X, dtype)
 
 
 def expected_params(
@@ -88,7 +93,7 @@ def coefficients(
     if method.affine is None:
         return None
     affine, zero = (
-        _inner(method, method.affine, raw).predict,
+        _inner(_part(method, method.affine), raw).predict,
         np.zeros(len(tables.names(described))),
     )
     value, slope = _expansion(affine, params.model, jnp.asarray(zero))
@@ -105,8 +110,11 @@ def _itself(params, x):
     return x
 
 
-def _inner(method, predict, raw):
-    part = _Part(methods.load(method.fit), methods.load(predict))
+def _part(method, predict):
+    return Part(methods.load(method.fit), methods.load(predict))
+
+
+def _inner(part, raw):
     return part if raw else compose(standardise, part)
 
 

@@ -24,6 +24,7 @@ FOLDER = flags.Option(
 
 _MISSING = ("error", "drop", "mean")
 _CLASSES = {"number": (0, 0), "two classes": (2, 2), "two sides": (2, 2), "classes": (2, 1 << 16)}
+_CLASSES["any"] = (0, 1 << 16)
 _LABELS = {"Int64": int, "Float64": float, "String": str, "Boolean": bool}
 
 
@@ -80,13 +81,7 @@ def read(folder: Path) -> Saved:
         raise damaged(folder, "dtype")
     if not 0 < record["rows"] < 2**31:
         raise damaged(folder, "rows")
-    known = {flag.name: flag for flag in methods.flags(method)}
-    values = {k: v for k, v in record["hyperparameters"].items() if v is not None}
-    for name, value in values.items():
-        if name not in known or methods.range_of(known[name], value):
-            raise damaged(folder, "hyperparameters")
-        values[name] = known[name].kind(value)
-    values = methods.arguments(method, values, labels)
+    values = {} if method.driver else _values(folder, record, method, labels)
     return Saved(folder, record, method, columns, labels, values)
 
 
@@ -98,10 +93,14 @@ def model(saved: Saved) -> Model:
     """
     from mlmath.cli import pipeline
 
-    record = saved.record
-    composed = pipeline.model(saved.method, saved.columns, record["raw"])
+    record, values = saved.record, saved.values
+    if saved.method.driver:
+        part, values = import_module(saved.method.driver).part(record), {}
+    else:
+        part = pipeline.part(saved.method)
+    composed = pipeline.model(part, saved.columns, record["raw"])
     expected = pipeline.expected_params(
-        composed, saved.columns, record["rows"], record["dtype"], saved.values
+        composed, saved.columns, record["rows"], record["dtype"], values
     )
     return Model(composed, runs.read_params(saved.folder, expected))
 
@@ -169,6 +168,11 @@ def problem(saved: Saved, rows: Rows) -> Problem:
 
     from mlmath.cli import pipeline
 
+    if saved.method.driver:
+        raise Refusal(
+            f"'{saved.folder}' is a network, which ends near no minimum that could be computed "
+            "again; `mlmath predict` applies it."
+        )
     raw, dtype = saved.record["raw"], runtime.prepare("float64")
     composed, params = model(saved)
     params = jax.tree.map(lambda a: np.asarray(a, float), params)
@@ -193,6 +197,17 @@ def probabilities(predicted: Any) -> Any:
 def damaged(folder: Path, field: str) -> Refusal:
     """Return the refusal of a run whose ``field`` is not what a run holds."""
     return Refusal(f"{folder / 'run.json'} is damaged: '{field}' is not what a run holds.")
+
+
+def _values(folder, record, method, labels):
+    """Keywords of the fit, each in its range."""
+    known = {flag.name: flag for flag in methods.flags(method)}
+    values = {k: v for k, v in record["hyperparameters"].items() if v is not None}
+    for name, value in values.items():
+        if name not in known or methods.range_of(known[name], value):
+            raise damaged(folder, "hyperparameters")
+        values[name] = known[name].kind(value)
+    return methods.arguments(method, values, labels)
 
 
 def _targets(saved, observed, counted):

@@ -17,11 +17,9 @@ from mlmath.cli.refusal import Refusal
 
 __all__ = ["held_out", "of_classes", "of_numbers", "sentence"]
 
-_SHARE = 5  # one row in five is held out
 
-
-def held_out(y: np.ndarray, labels: int, seed: int) -> np.ndarray:
-    """Rows to hold out: one in five, of each class alike; none of fewer than ten.
+def held_out(y: np.ndarray, labels: int, seed: int, *, share: int = 5) -> np.ndarray:
+    """Rows to hold out: one in ``share``, of each class alike; none of fewer than twice that.
 
     Raises:
         Refusal: if the seed is negative.
@@ -29,11 +27,11 @@ def held_out(y: np.ndarray, labels: int, seed: int) -> np.ndarray:
     if seed < 0:
         raise Refusal(f"--seed must be 0 or more, got {seed}.")
     held = np.zeros(len(y), bool)
-    if len(y) < 10:
+    if len(y) < 2 * share:
         return held
     shuffled = np.random.default_rng(seed).permutation(len(y))
     order = shuffled[np.argsort(y[shuffled], kind="stable")] if labels else shuffled
-    held[order[_SHARE - 1 :: _SHARE]] = True
+    held[order[share - 1 :: share]] = True
     return held
 
 

@@ -40,28 +40,53 @@ def facts(record: dict[str, Any], most: int = 12) -> dict[str, str]:
 
     left_out = f", {record['rows_left_out']} left out" if record["rows_left_out"] else ""
     labels = f" ({', '.join(map(str, record['labels']))})" if record["labels"] else ""
-    seconds = record["seconds"]
-    proof = {"certificate": _proof(record["certificate"])} | _why(record)
+    proof = {"certificate": _proof(record)} | _why(record)
     return {
         "data": f"{record['data']['name']}: {record['rows_fitted']} rows{left_out}, "
         f"{len(record['columns'])} columns",
         "target": record["target"] + labels,
         "held-out score": scores.sentence(record["held_out"]),
+        **_training(record),
         **proof,
-        "seconds": f"{seconds['first']:.2f} the first fit, {seconds['again']:.3f} again",
+        "seconds": _seconds(record),
         "device": f"{record['device']}, {record['dtype']}",
     } | _coefficients(record["coefficients"], record["labels"], most)
 
 
-def _proof(certificate):
+def _seconds(record):
+    first, again = record["seconds"]["first"], record["seconds"]["again"]
+    if "training" not in record:
+        return f"{first:.2f} the first fit, {again:.3f} again"
+    return f"{first:.2f}, of which {again:.2f} for steps"
+
+
+def _training(record):
+    """Where the run ended, and which of its parameters were kept."""
+    taken = record.get("training")
+    if taken is None:
+        return {}
+    ended = f"{taken['steps']} steps, loss of the last batches {taken['last_loss']:.4g}"
+    if "best_step" in taken:
+        ended += (
+            f"; least validation loss {taken['validation_loss']:.4g} at step {taken['best_step']}"
+        )
+    return {"training": ended}
+
+
+def _proof(record):
+    certificate = record["certificate"]
     word = "converged" if certificate["converged"] else "NOT converged"
     gap, steps = certificate["gap"], certificate["steps"]
+    if "training" in record:
+        return f"relative gradient {gap:.1e} ({word}); without convexity no bound on the optimum"
     return f"within {gap:.1e} of the optimum ({word}, {steps} steps)"
 
 
 def _why(record):
     """The likely reason where nothing is proved, and the flag that helps."""
     if record["certificate"]["converged"] or record.get("hyperparameters", {}).get("l2") != 0:
+        return {}
+    if "training" in record:
         return {}
     swept = "l2" in record.get("sweep", {}).get("over", {})
     zero, more = ("l2 = 0", "--over l2 from 0.001 up") if swept else ("--l2 0", "--l2 0.001")

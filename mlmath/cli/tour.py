@@ -107,7 +107,7 @@ def _sweep(method, gathered, stop, seed, dtype):
     from mlmath.cli import pipeline, scores
     from mlmath.data import columns as tables
 
-    composed = pipeline.model(method, gathered.columns, raw=False)
+    composed = pipeline.model(pipeline.part(method), gathered.columns, raw=False)
     matrix = tables.encode(gathered.columns, gathered.features).matrix
     held = scores.held_out(gathered.y, len(gathered.labels), seed)
     rows = pipeline.padded(matrix, gathered.y, np.where(held, 0, gathered.weight), dtype)

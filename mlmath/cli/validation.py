@@ -49,7 +49,7 @@ def validate(
     dtype: str,
 ) -> Validated:
     """Fit and score every combination of ``values`` in every fold."""
-    composed = pipeline.model(method, gathered.columns, options.raw)
+    composed = pipeline.model(pipeline.part(method), gathered.columns, options.raw)
     if options.missing == "mean":
         composed = filling.inside(gathered.columns, composed)
     matrix = tables.encode(gathered.columns, gathered.features).matrix

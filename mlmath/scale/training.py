@@ -73,8 +73,7 @@ class Chunk(NamedTuple):
     """What happened in a chunk."""
 
     state: State
-    losses: np.ndarray  # of its steps
-    validation: float | None  # v at its end
+    entries: list[dict[str, Any]]  # of the journal, the loss of each step and v at its end
     seconds: float  # for the steps alone
     remarks: tuple[str, ...]  # what could not be written, one sentence each
 
@@ -143,8 +142,9 @@ def run(
         seconds = time.perf_counter() - began
         validation = None if validate is None else float(validate(position.params))
         state = State(position, _judged(state.best, position, validation))
-        remarks = () if folder is None else _written(folder, state, losses, validation)
-        yield Chunk(state, losses, validation, seconds, remarks)
+        entries = _entries(done, losses, validation)
+        remarks = () if folder is None else _written(folder, state, entries)
+        yield Chunk(state, entries, seconds, remarks)
 
 
 def _exhausted(state, validate, patience):
@@ -159,14 +159,16 @@ def _judged(best, position, validation):
     return Best(position.params, jnp.asarray(validation, best.loss.dtype), position.step)
 
 
-def _written(folder, state, losses, validation):
-    """Journal first, for a checkpoint promises the lines before it."""
-    last = int(state.run.step)
-    first = last - len(losses) + 1
-    entries = [{"step": first + k, "loss": float(loss)} for k, loss in enumerate(losses)]
+def _entries(done, losses, validation):
+    entries = [{"step": done + k, "loss": float(loss)} for k, loss in enumerate(losses, 1)]
     if validation is not None:
         entries[-1]["validation"] = validation
-    remarks = []
+    return entries
+
+
+def _written(folder, state, entries):
+    """Journal first, for a checkpoint promises the lines before it."""
+    last, remarks = int(state.run.step), []
     for what, act in (
         ("losses", lambda: journal.append(folder / JOURNAL, entries)),
         ("checkpoint", lambda: checkpoints.save(folder, state, last)),

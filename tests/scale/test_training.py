@@ -55,10 +55,11 @@ def bits(state):
 def test_chunks_are_one_run():
     chunks = run(steps=100, chunk=30)
     state, losses = advance(FIRST, 100)
-    assert [len(chunk.losses) for chunk in chunks] == [30, 30, 30, 10]
-    np.testing.assert_array_equal(np.concatenate([c.losses for c in chunks]), losses)
+    assert [len(chunk.entries) for chunk in chunks] == [30, 30, 30, 10]
+    entries = [entry for chunk in chunks for entry in chunk.entries]
+    assert entries == [{"step": k, "loss": float(v)} for k, v in enumerate(losses, 1)]
     np.testing.assert_array_equal(chunks[-1].state.run.params, state.params)
-    assert all(chunk.seconds > 0 and chunk.validation is None for chunk in chunks)
+    assert all(chunk.seconds > 0 for chunk in chunks)
 
 
 def test_the_best_parameters_are_kept():
@@ -67,7 +68,9 @@ def test_the_best_parameters_are_kept():
     chunks = list(training.run(advance, state, steps=50, chunk=10, validate=validate))
     best = chunks[-1].state.best
     assert (float(best.params), float(best.loss), int(best.step)) == (20.0, 1.0, 20)
-    np.testing.assert_array_equal([c.validation for c in chunks], [3, 1, 2, 1, np.nan])
+    np.testing.assert_array_equal(
+        [c.entries[-1]["validation"] for c in chunks], [3, 1, 2, 1, np.nan]
+    )
 
 
 @pytest.mark.parametrize(("patience", "last"), [(10, 30), (20, 40), (25, 50), (None, 60)])
