@@ -42,6 +42,11 @@ def run(words: Sequence[str]) -> int:
     if options.out is not None and options.out.suffix not in (".png", ".csv"):
         raise Refusal(f"--out must end in .png or .csv, got '{options.out}'.")
     known = saved.read(options.run)
+    if known.method.driver:
+        raise Refusal(
+            f"'{options.run}' is a network, not trained to a minimum, so that the influence "
+            "of a row on it is not defined."
+        )
     if known.method.task == "two sides":
         raise Refusal(
             f"{known.record['model']} counts mistakes, and a count has no derivative in the "

@@ -25,8 +25,11 @@ __all__ = [
     "TASKS",
     "Driven",
     "Trained",
+    "defaults",
+    "figures",
     "outcome",
     "part",
+    "problem",
     "record",
     "run",
 ]
@@ -117,6 +120,29 @@ def part(record: dict[str, Any]) -> Any:
     return networks.part(networks.Architecture(tuple(hidden), activation, len(labels), 0))
 
 
+def problem(known: Any, rows: Any, params: Any, Z: Any, predicted: Any) -> Any:
+    """What a saved network minimised, on the rows that it was fitted to.
+
+    Raises:
+        Refusal: if the record does not say enough.
+    """
+    import numpy as np
+
+    from mlmath.cli import networks, pipeline, saved, scores
+    from mlmath.neural import mlp
+
+    asked, classes, seed = known.record["hyperparameters"], len(known.labels), known.record["seed"]
+    l2, patience = asked.get("l2"), asked.get("patience")
+    if type(l2) not in (int, float) or not l2 >= 0 or seed < 0:
+        raise saved.damaged(known.folder, "hyperparameters")
+    kept = np.where(scores.held_out(rows.y, classes, seed), 0, rows.weight)
+    weight = np.where(_validating(rows.y, kept, classes, seed, patience), 0, kept)
+    network = networks.inner(params, known.record["raw"])
+    padded = pipeline.padded(Z, networks.standard(network, rows.y), weight, "float64")
+    numbers = networks.choices(asked["activation"], classes) | {"l2": float(l2)}
+    return saved.Problem(mlp, network.net, padded, numbers, predicted)
+
+
 def _refuse(options):
     """Refuse numbers that no run could take."""
     if not 0 < options.learning_rate < float("inf"):
@@ -149,10 +175,10 @@ def _run(asked):
         return 0
     trained = outcome(gathered, options, values, dtype, folder)
     found = fit.heading(name, command, dtype, values)
-    found |= record(source, method, trained, options)
+    found |= record(source, trained, options, values)
     facts = summary.facts(found)
     title, formula = methods.title(method), methods.formula(method)
-    section = report.Section(title, formula, facts, _figures(trained))
+    section = report.Section(title, formula, facts, figures(trained))
     page = report.page(f"{name} on {source.name}", command, [section])
     runs.write_params(folder, trained.outcome.params)
     report.write(folder / "report.html", page)
@@ -165,12 +191,12 @@ def _run(asked):
     return 0
 
 
-def record(source: Any, method: Any, trained: Trained, options: Any) -> dict[str, Any]:
+def record(source: Any, trained: Trained, options: Any, values: dict[str, Any]) -> dict[str, Any]:
     """Return what ``run.json`` says of the data, the options and the training."""
-    found = fit.record(source, method, trained.gathered, options, trained.outcome)
+    found = fit.record(source, methods.METHODS["mlp"], trained.gathered, options, trained.outcome)
     state, entries = trained.driven.state, trained.driven.entries
     taken = {"steps": int(state.run.step), "last_loss": _mean(entries[-100:])}
-    if options.patience is not None:
+    if values["patience"] is not None:
         taken |= {"best_step": int(state.best.step), "validation_loss": float(state.best.loss)}
     rows = {"rows_fitted": trained.rows, "rows_held_out": int(trained.held.sum())}
     return found | rows | {"training": taken, "remarks": trained.driven.remarks}
@@ -185,6 +211,12 @@ def _description(source, gathered, asked, dtype):
         "format": 1, "model": asked.name, "data": source.sha256, "target": gathered.target,
         "classes": len(gathered.labels), "dtype": dtype, **told, **asked.values,
     }  # fmt: skip
+
+
+def defaults() -> dict[str, Any]:
+    """Values of the options where nothing is said."""
+    own = {option.name: option.default for option in OPTIONS if option.name in _CHOSEN}
+    return own | {flag.name: flag.default for flag in methods.flags(methods.METHODS["mlp"])}
 
 
 def outcome(
@@ -294,9 +326,9 @@ def _refuse_divergence(entries):
         )
 
 
-def _figures(trained):
+def figures(trained: Trained) -> dict[str, bytes]:
     """Loss curve, and what the kind of target is shown by."""
-    from mlmath.cli import figures
+    from mlmath.cli import figures as shown
 
     try:
         from mlmath.plot import training
@@ -308,5 +340,5 @@ def _figures(trained):
     held = trained.outcome.held
     if held is None:
         return drawn
-    draw = {0: figures.number, 2: figures.two}.get(len(held.labels), figures.several)
+    draw = {0: shown.number, 2: shown.two}.get(len(held.labels), shown.several)
     return drawn | draw(held)

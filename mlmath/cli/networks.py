@@ -24,7 +24,8 @@ from mlmath.optimize import first_order, schedules, stochastic
 from mlmath.statistics import standardise
 
 __all__ = [
-    "Architecture", "Network", "Prepared", "Training", "part", "prepared", "training", "with_net",
+    "Architecture", "Network", "Prepared", "Training", "choices", "inner", "part", "prepared",
+    "standard", "training", "with_net",
 ]  # fmt: skip
 
 
@@ -81,19 +82,29 @@ def prepared(
     matrix = tables.encode(gathered.columns, gathered.features).matrix
     padded = pipeline.padded(matrix, gathered.y, weight, dtype)
     first = composed.fit(padded.X, padded.y, sample_weight=padded.weight).params
-    network = _inner(first, raw)
-    y = gathered.y.astype(dtype)
-    if not architecture.classes:
-        y = ((y - network.target.center) / network.target.scale).astype(dtype)
+    network = inner(first, raw)
+    y = standard(network, gathered.y).astype(dtype)
     Z = pipeline.features(methods.METHODS["mlp"], gathered.columns, raw, first, matrix, dtype)
     return Prepared(composed, first, network, pipeline.padded(Z, y, weight, dtype))
 
 
+def inner(params: Any, raw: Any) -> Network:
+    """The network in the parameters of the whole model."""
+    return params.model if raw else params.model.model
+
+
+def standard(network: Network, y: np.ndarray) -> np.ndarray:
+    """Targets as the error takes them: a number in standard units."""
+    if network.target == ():
+        return y
+    return (y - np.asarray(network.target.center)) / np.asarray(network.target.scale)
+
+
 def with_net(params: Any, raw: Any, net: Any) -> Any:
     """The parameters of the whole model, with another net in them."""
-    network = _inner(params, raw)._replace(net=jax.tree.map(np.asarray, net))
-    inner = network if raw else params.model._replace(model=network)
-    return jax.tree.map(np.asarray, params._replace(model=inner))
+    network = inner(params, raw)._replace(net=jax.tree.map(np.asarray, net))
+    model = network if raw else params.model._replace(model=network)
+    return jax.tree.map(np.asarray, params._replace(model=model))
 
 
 def training(
@@ -108,7 +119,10 @@ def training(
         values: of the options of ``mlmath fit mlp``.
     """
     X, y, weight = map(jnp.asarray, given.rows)
-    problem = _choices(architecture) | {"l2": values["l2"], "sample_weight": weight}
+    problem = choices(architecture.activation, architecture.classes) | {
+        "l2": values["l2"],
+        "sample_weight": weight,
+    }
     rate = _rate(**values)
     begun = mlp.begin(
         _key(architecture), X, start=given.network.net,
@@ -129,28 +143,26 @@ def training(
     judged = pipeline.padded(
         given.rows.X[kept], given.rows.y[kept], validating[kept], str(given.rows.X.dtype)
     )
-    validate = partial(_mean_error, Partial(mlp.loss, **_choices(architecture)), judged)
+    validate = partial(
+        _mean_error,
+        Partial(mlp.loss, **choices(architecture.activation, architecture.classes)),
+        judged,
+    )
     return Training(advance, validate, certify, begun.state, rate)
+
+
+def choices(activation: str, classes: int) -> dict[str, Any]:
+    """Error and activation, as ``mlp.objective`` takes them."""
+    error = losses.softmax_cross_entropy if classes else losses.squared
+    return {"error": Partial(error), "activation": Partial(getattr(activations, activation))}
 
 
 def _key(architecture):
     return jax.random.key(architecture.seed)
 
 
-def _choices(architecture):
-    error = losses.softmax_cross_entropy if architecture.classes else losses.squared
-    return {
-        "error": Partial(error),
-        "activation": Partial(getattr(activations, architecture.activation)),
-    }
-
-
 def _shape(architecture):
     return {"hidden": architecture.hidden, "outputs": max(architecture.classes, 1)}
-
-
-def _inner(params, raw):
-    return params.model if raw else params.model.model
 
 
 def _start(architecture, X, y, *, sample_weight):

@@ -100,6 +100,10 @@ def read_record(folder: Path) -> dict[str, Any]:
             raise Refusal(f"{path} is too large for the description of a run.")
         record = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
+        if (folder / "training.json").exists():
+            raise Refusal(
+                f"'{folder}' is not finished; give the command that began it --resume {folder}."
+            ) from None
         raise Refusal(f"'{folder}' holds no run of mlmath ({_RECORD}: {error.strerror}).") from None
     except (ValueError, RecursionError):
         raise Refusal(f"{path} is damaged: it is not JSON.") from None

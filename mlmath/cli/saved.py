@@ -168,16 +168,13 @@ def problem(saved: Saved, rows: Rows) -> Problem:
 
     from mlmath.cli import pipeline
 
-    if saved.method.driver:
-        raise Refusal(
-            f"'{saved.folder}' is a network, which ends near no minimum that could be computed "
-            "again; `mlmath predict` applies it."
-        )
     raw, dtype = saved.record["raw"], runtime.prepare("float64")
     composed, params = model(saved)
     params = jax.tree.map(lambda a: np.asarray(a, float), params)
     Z = pipeline.features(saved.method, saved.columns, raw, params, rows.X, dtype)
     predicted = pipeline.predict(composed, params, rows.X, dtype)
+    if saved.method.driver:
+        return import_module(saved.method.driver).problem(saved, rows, params, Z, predicted)
     module = import_module(saved.method.fit.module)
     taken = inspect.signature(module.objective).parameters
     numbers = {name: value for name, value in saved.values.items() if name in taken}

@@ -2,7 +2,8 @@
 
 Each stop is what ``mlmath fit`` does, with the defaults of the shell. Where a model
 of a number or of two classes has a penalty, a hundred of them are then fitted in one call, and
-the held-out loss is differentiated through the fit. The tour ends with a search.
+the held-out loss is differentiated through the fit. Then a network is trained in steps, and the
+tour ends with a search.
 """
 
 import json
@@ -14,7 +15,7 @@ from typing import Any, NamedTuple
 
 from mlmath.cli import display, examples, fit, flags, methods, report, runs, runtime, summary
 
-__all__ = ["STOPS", "Stop", "run"]
+__all__ = ["NETWORK", "STOPS", "Stop", "run"]
 
 _OPTIONS = [
     flags.Option("out", Path | None, "run folder; a new one under runs/ if not given", None, "DIR"),
@@ -42,6 +43,7 @@ STOPS = [
     Stop("perceptron", "breast_cancer", {}),
     Stop("softmax_regression", "digits", {"l2": 10.0}),
 ]
+NETWORK = {"hidden": (128,), "l2": 0.1, "steps": 1500}  # trained on the digits
 
 
 def run(words: list[str]) -> int:
@@ -55,7 +57,7 @@ def run(words: list[str]) -> int:
         sections = []
         proved: dict[str, bool] = {}
         visits: list[Callable[..., Any]] = [
-            *(partial(_visit, stop, proved) for stop in STOPS), _choose,
+            *(partial(_visit, stop, proved) for stop in STOPS), partial(_train, proved), _choose,
         ]  # fmt: skip
         for visit in visits:
             sections.append(visit(options.seed, dtype))
@@ -90,6 +92,21 @@ def _visit(stop, proved, seed, dtype):
         more, drawn = _sweep(method, gathered, stop, seed, dtype)
         facts, figures = facts | more, figures | drawn
     return report.Section(methods.title(method), methods.formula(method), facts, figures)
+
+
+def _train(proved, seed, dtype):
+    from mlmath.cli import network
+    from mlmath.data import readers
+
+    method, source = methods.find("mlp"), readers.read("digits")
+    options, values = fit.Plain(seed=seed), network.defaults() | NETWORK
+    gathered = examples.gather(source, method.task, options)
+    trained = network.outcome(gathered, options, values, dtype, None)
+    proved["mlp"] = trained.outcome.certificate["converged"]
+    facts = summary.facts(network.record(source, trained, options, values) | {"dtype": dtype})
+    return report.Section(
+        methods.title(method), methods.formula(method), facts, network.figures(trained)
+    )
 
 
 def _choose(seed, dtype):
