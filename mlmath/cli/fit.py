@@ -8,21 +8,10 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from mlmath.cli import display, flags, methods, report, runs, runtime, saved, summary
+from mlmath.cli import display, flags, judging, methods, report, runs, runtime, summary
 from mlmath.cli.refusal import Refusal
 
-__all__ = [
-    "Asked",
-    "Outcome",
-    "Plain",
-    "ask",
-    "dashed",
-    "heading",
-    "judge",
-    "outcome",
-    "record",
-    "run",
-]
+__all__ = ["Asked", "Outcome", "Plain", "ask", "dashed", "heading", "outcome", "record", "run"]
 
 _OPTIONS = [
     flags.Option(
@@ -277,34 +266,15 @@ def outcome(
     params, certificate = fit(tables.encode(described, gathered.features).matrix, kept)
     _refuse_infinite(method, [params, certificate], swept)
     if rows.any():
-        held, score = judge(composed, params, gathered._replace(columns=described), rows, dtype)
+        held, score = judging.judge(
+            composed, params, gathered._replace(columns=described), rows, dtype
+        )
         if method.task == "two sides":  # an answer without a probability has no log loss
             score = {k: v for k, v in score.items() if "log_loss" not in k}
         _refuse_infinite(method, score, swept)
     params, certificate = fit(X, weight)
     _refuse_infinite(method, [params, certificate], swept)
     return Outcome(params, certificate, score, held, seconds)
-
-
-def judge(
-    composed: Any, params: Any, gathered: Any, rows: Any, dtype: str
-) -> tuple[Any, dict[str, float]]:
-    """Predict the ``rows``, a mask, and score that beside a model that knows nothing."""
-    import numpy as np
-
-    from mlmath.cli import figures, pipeline, scores
-    from mlmath.data import columns as tables
-
-    encoded = tables.encode(gathered.columns, gathered.features.filter(rows)).matrix
-    predicted = pipeline.predict(composed, params, encoded, dtype)
-    predicted = saved.probabilities(predicted) if gathered.labels else predicted
-    y, kept = gathered.y, np.where(rows, 0, gathered.weight)
-    held = figures.Held(predicted, y[rows], gathered.labels, gathered.target, gathered.weight[rows])
-    if not held.labels:
-        mean = float(kept @ y / kept.sum())
-        return held, scores.of_numbers(predicted, held.observed, held.weight, mean)
-    frequencies = np.bincount(y.astype(int), kept, len(held.labels)) / kept.sum()
-    return held, scores.of_classes(predicted, held.observed, held.weight, frequencies)
 
 
 def _refuse_infinite(method, found, swept):

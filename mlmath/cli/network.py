@@ -7,44 +7,33 @@ losses and checkpoints, until ``run.json`` says that it is done.
 """
 
 import json
-import math
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
-from mlmath.cli import display, fit, flags, methods, progress, report, runs, runtime, summary
+from mlmath.cli import (
+    display,
+    fit,
+    flags,
+    methods,
+    progress,
+    report,
+    runs,
+    runtime,
+    summary,
+    training,
+)
 from mlmath.cli.refusal import Refusal
 
 __all__ = [
-    "ACTIVATIONS",
-    "OPTIMIZERS",
-    "OPTIONS",
-    "SCHEDULES",
-    "TASKS",
-    "Driven",
-    "Trained",
-    "defaults",
-    "figures",
-    "outcome",
-    "part",
-    "problem",
-    "record",
-    "run",
-]
+    "ACTIVATIONS", "OPTIMIZERS", "OPTIONS", "SCHEDULES", "TASKS", "defaults", "figures", "part",
+    "problem", "record", "run",
+]  # fmt: skip
 
 ACTIVATIONS = (
-    "relu",
-    "tanh",
-    "sigmoid",
-    "gelu",
-    "silu",
-    "elu",
-    "leaky_relu",
-    "softplus",
-    "identity",
-)
+    "relu", "tanh", "sigmoid", "gelu", "silu", "elu", "leaky_relu", "softplus", "identity",
+)  # fmt: skip
 OPTIMIZERS = (
     "adam", "adamw", "sgd", "momentum", "nesterov", "rmsprop", "centred_rmsprop", "adagrad",
     "adadelta", "adamax", "nadam", "amsgrad", "lion",
@@ -68,25 +57,6 @@ OPTIONS = [
 
 _ABOUT = "Train a network: held-out score, loss curve, a folder for `mlmath predict`."
 _CHOSEN = ("activation", "optimizer", "learning_rate", "schedule", "patience", "chunk")
-
-
-class Driven(NamedTuple):
-    """A run at its end."""
-
-    state: Any  # scale.training.State
-    entries: list[dict[str, Any]]  # of the journal
-    remarks: list[str]
-    seconds: float  # for the steps of this process
-
-
-class Trained(NamedTuple):
-    """A network, how it came about, and how it does on rows that it did not see."""
-
-    outcome: fit.Outcome
-    gathered: Any  # examples.Examples, with fillings from the rows that were fitted
-    held: Any  # mask of the rows that were held out
-    driven: Driven
-    rows: int  # how many were fitted
 
 
 def run(words: Sequence[str]) -> int:
@@ -136,7 +106,7 @@ def problem(known: Any, rows: Any, params: Any, Z: Any, predicted: Any) -> Any:
     if type(l2) not in (int, float) or not l2 >= 0 or seed < 0:
         raise saved.damaged(known.folder, "hyperparameters")
     kept = np.where(scores.held_out(rows.y, classes, seed), 0, rows.weight)
-    weight = np.where(_validating(rows.y, kept, classes, seed, patience), 0, kept)
+    weight = np.where(training.validating(rows.y, kept, classes, seed, patience), 0, kept)
     network = networks.inner(params, known.record["raw"])
     padded = pipeline.padded(Z, networks.standard(network, rows.y), weight, "float64")
     numbers = networks.choices(asked["activation"], classes) | {"l2": float(l2)}
@@ -173,7 +143,7 @@ def _run(asked):
     if progress.finished(folder):
         print(f"'{folder}' is finished; `mlmath predict {folder} DATA` applies it.")
         return 0
-    trained = outcome(gathered, options, values, dtype, folder)
+    trained = training.train(gathered, options, values, dtype, folder)
     found = fit.heading(name, command, dtype, values)
     found |= record(source, trained, options, values)
     facts = summary.facts(found)
@@ -191,11 +161,13 @@ def _run(asked):
     return 0
 
 
-def record(source: Any, trained: Trained, options: Any, values: dict[str, Any]) -> dict[str, Any]:
+def record(
+    source: Any, trained: training.Trained, options: Any, values: dict[str, Any]
+) -> dict[str, Any]:
     """Return what ``run.json`` says of the data, the options and the training."""
     found = fit.record(source, methods.METHODS["mlp"], trained.gathered, options, trained.outcome)
     state, entries = trained.driven.state, trained.driven.entries
-    taken = {"steps": int(state.run.step), "last_loss": _mean(entries[-100:])}
+    taken = {"steps": int(state.run.step), "last_loss": training.mean(entries[-100:])}
     if values["patience"] is not None:
         taken |= {"best_step": int(state.best.step), "validation_loss": float(state.best.loss)}
     rows = {"rows_fitted": trained.rows, "rows_held_out": int(trained.held.sum())}
@@ -219,114 +191,7 @@ def defaults() -> dict[str, Any]:
     return own | {flag.name: flag.default for flag in methods.flags(methods.METHODS["mlp"])}
 
 
-def outcome(
-    gathered: Any, options: Any, values: dict[str, Any], dtype: str, folder: Path | None
-) -> Trained:
-    """Train without the held-out rows, from the last checkpoint in ``folder``, and score."""
-    import numpy as np
-
-    from mlmath.cli import networks, scores
-    from mlmath.data import columns as tables
-
-    classes = len(gathered.labels)
-    held = scores.held_out(gathered.y, classes, options.seed)
-    kept = np.where(held, 0, gathered.weight)
-    validating = _validating(gathered.y, kept, classes, options.seed, values["patience"])
-    weight = np.where(validating, 0, kept)
-    if options.missing == "mean":  # what fills a gap is learnt, so it may not see other rows
-        filled = tables.fill(gathered.columns, gathered.features, weight=weight)
-        gathered = gathered._replace(columns=filled)
-    architecture = networks.Architecture(
-        tuple(values["hidden"]), values["activation"], classes, options.seed
-    )
-    given = networks.prepared(architecture, gathered, weight, options.raw, dtype)
-    training = networks.training(architecture, given, np.where(validating, kept, 0), values)
-    began = time.perf_counter()
-    driven = _drive(training, values, folder)
-    seconds = [time.perf_counter() - began, driven.seconds]
-    best = values["patience"] is not None
-    net = driven.state.best.params if best else driven.state.run.params
-    proof = training.certify(net, driven.state.run.optimizer.taken)
-    certificate = {k: np.asarray(v).item() for k, v in proof._asdict().items()}
-    params = networks.with_net(given.params, options.raw, net)
-    rows: Any = None
-    score: dict[str, float] = {}
-    if held.any():
-        rows, score = fit.judge(given.composed, params, gathered, held, dtype)
-    found = fit.Outcome(params, certificate, score, rows, seconds)
-    return Trained(found, gathered, held, driven, int((weight > 0).sum()))
-
-
-def _validating(y, kept, classes, seed, patience):
-    """A tenth of the rows that are kept, of each class alike, where there is something to wait for.
-
-    Raises:
-        Refusal: if there are too few.
-    """
-    import numpy as np
-
-    from mlmath.cli import scores
-
-    chosen = np.zeros(len(y), bool)
-    if patience is None:
-        return chosen
-    rows = np.flatnonzero(kept > 0)
-    if len(rows) < 20:
-        raise Refusal(f"--patience needs 20 rows that are not held out, there are {len(rows)}.")
-    chosen[rows[scores.held_out(y[rows], classes, seed + 1, share=10)]] = True
-    return chosen
-
-
-def _drive(training, values, folder):
-    """Take the run to its end, with a bar; what cannot be read or written is a remark."""
-    from mlmath.scale import journal
-    from mlmath.scale import training as driver
-
-    state, entries, seconds = driver.begin(training.state), [], 0.0
-    remarks: list[str] = []
-    if folder is not None:
-        state, found = driver.resume(folder, training.state)
-        entries = journal.read(folder / driver.JOURNAL)
-        remarks += found
-    patience, steps = values["patience"], values["steps"]
-    validate = None if patience is None else training.validate
-    options = {"chunk": values["chunk"], "validate": validate, "patience": patience}
-    with progress.bar(steps) as draw:
-        for chunk in driver.run(training.advance, state, steps=steps, folder=folder, **options):
-            state, seconds = chunk.state, seconds + chunk.seconds
-            entries, remarks = entries + chunk.entries, remarks + list(chunk.remarks)
-            _refuse_divergence(chunk.entries)
-            draw(int(state.run.step), _words(chunk, training.rate))
-    for remark in remarks[:2]:
-        print(f"mlmath: {remark}", file=sys.stderr)
-    if len(remarks) > 2:
-        print(f"mlmath: … and {len(remarks) - 2} more like that.", file=sys.stderr)
-    return Driven(state, entries, remarks, seconds)
-
-
-def _words(chunk, rate):
-    """Loss, learning rate and speed, for the bar."""
-    last, speed = chunk.entries[-1], len(chunk.entries) / chunk.seconds
-    words = [f"loss {_mean(chunk.entries):.4g}"]
-    if "validation" in last:
-        words.append(f"validation {last['validation']:.4g}")
-    words += [f"rate {rate(last['step'] - 1):.2g}", f"{speed:,.0f} steps/s"]
-    return ", ".join(words)
-
-
-def _mean(entries):
-    losses = [entry["loss"] for entry in entries if entry["loss"] is not None]
-    return sum(losses) / len(losses)
-
-
-def _refuse_divergence(entries):
-    if not any(math.isfinite(entry["loss"]) for entry in entries):
-        raise Refusal(
-            f"the loss left the finite numbers by step {entries[0]['step']}; lower --learning-rate."
-        )
-
-
-def figures(trained: Trained) -> dict[str, bytes]:
+def figures(trained: training.Trained) -> dict[str, bytes]:
     """Loss curve, and what the kind of target is shown by."""
     from mlmath.cli import figures as shown
 

@@ -6,6 +6,7 @@ resumed run would need is removed.
 """
 
 import json
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -80,7 +81,10 @@ def _shown(value):
 
 @contextmanager
 def bar(total: int) -> Iterator[Callable[[int, str], None]]:
-    """Give a function that draws the steps done and a text, on a terminal."""
+    """Give a function that draws the steps done and a text on a terminal, and nothing elsewhere."""
+    if not sys.stderr.isatty():
+        yield lambda done, text: None
+        return
     from rich.console import Console
     from rich.progress import (
         BarColumn,

@@ -95,13 +95,13 @@ def _visit(stop, proved, seed, dtype):
 
 
 def _train(proved, seed, dtype):
-    from mlmath.cli import network
+    from mlmath.cli import network, training
     from mlmath.data import readers
 
     method, source = methods.find("mlp"), readers.read("digits")
     options, values = fit.Plain(seed=seed), network.defaults() | NETWORK
     gathered = examples.gather(source, method.task, options)
-    trained = network.outcome(gathered, options, values, dtype, None)
+    trained = training.train(gathered, options, values, dtype, None)
     proved["mlp"] = trained.outcome.certificate["converged"]
     facts = summary.facts(network.record(source, trained, options, values) | {"dtype": dtype})
     return report.Section(

@@ -16,6 +16,7 @@ _OPTIONS = [
     flags.Option("missing", Literal["error", "drop"], "gaps", "error"),
     flags.Option("tolerance", float | None, "gap", None),
     flags.Option("raw", bool, "as they are", False),
+    flags.Option("hidden", tuple[int, ...], "sizes", (64,)),
 ]
 
 
@@ -31,8 +32,26 @@ def test_words_become_a_record():
 
 
 @pytest.mark.parametrize(
+    ("words", "hidden"),
+    [
+        (["a.csv"], (64,)),
+        (["a.csv", "--hidden", "8"], (8,)),
+        (["--hidden", "8", "4", "a.csv"], (8, 4)),
+        (["--hidden=8", "4", "a.csv", "--raw"], (8, 4)),
+        (["a.csv", "--hidden", "8", "4", "--l2", "3"], (8, 4)),
+    ],
+    ids=["default", "one", "before", "equals", "between"],
+)
+def test_a_list_of_numbers_ends_where_no_number_follows(words, hidden):
+    found = _parse(*words)
+    assert (found.data, found.hidden) == ("a.csv", hidden)
+
+
+@pytest.mark.parametrize(
     ("words", "sentence"),
     [
+        (["a.csv", "--hidden", "x"], "--hidden must be a whole number, got 'x'."),
+        (["a.csv", "--hidden"], "--hidden needs a value; see `mlmath fit --help`."),
         (["a.csv", "--targte", "4"], "there is no option '--targte'; did you mean '--target'?"),
         (["a.csv", "--zzz"], "there is no option '--zzz'; `mlmath fit --help` lists them."),
         (["a.csv", "--alpha"], "there is no option '--alpha'; `mlmath fit --help` lists them."),

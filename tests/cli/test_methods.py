@@ -23,7 +23,8 @@ def test_flags_are_the_numeric_keywords_of_fit_with_their_defaults(name):
         assert flag.help, f"{name} --{flag.name} has no line under Args"
         assert "per column" not in flag.help, "a flag is one number"
     left = set(keywords) - set(flags)
-    assert left <= {"X", "y", "sample_weight", "start", "classes"}
+    functions = {"error", "activation", "optimizer"}
+    assert left <= {"key", "X", "y", "sample_weight", "start", "classes", "outputs", *functions}
 
 
 @pytest.mark.parametrize("name", _NAMES)
@@ -90,6 +91,7 @@ def test_help_lists_and_refusals_come_within_a_second_and_without_jax(words):
     [
         ("epochs", int, 0), ("epochs", int, 1.5), ("max_steps", int, -3), ("epochs", int, 10**30),
         ("l2", float, -1.0), ("tolerance", float, float("inf")), ("learning_rate", float, 0.0),
+        ("steps", int, 0), ("batch_size", int, 0),
     ],
 )  # fmt: skip
 def test_a_value_out_of_range_is_told_its_range(name, kind, value):
@@ -97,9 +99,21 @@ def test_a_value_out_of_range_is_told_its_range(name, kind, value):
     assert methods.range_of(methods.Flag(name, kind, None, ""), kind(3)) is None
 
 
+@pytest.mark.parametrize("value", [(0,), (3, -1), (2**31,)], ids=str)
+def test_each_of_several_sizes_is_in_its_range(value):
+    hidden = methods.Flag("hidden", tuple[int, ...], (64,), "")
+    expected = "one or more, each a whole number from 1 to 2147483647"
+    assert methods.range_of(hidden, value) == expected
+    assert methods.range_of(hidden, (3, 4)) is None
+
+
 @pytest.mark.parametrize("name", _NAMES)
 def test_what_fixes_the_program_is_what_a_traced_number_cannot_be(name):
-    """A static parameter is an ``int`` in the signature, a traced one a ``Count`` or ``Scalar``."""
+    """A static one is an ``int``, sizes or a function; a traced one ``Count`` or ``Scalar``."""
     method = methods.METHODS[name]
     keywords = inspect.signature(methods.load(method.fit)).parameters
-    assert methods.static(method) == {k for k, p in keywords.items() if p.annotation is int}
+    assert methods.static(method) == {
+        k
+        for k, p in keywords.items()
+        if p.annotation in (int, tuple[int, ...]) or "Callable" in str(p.annotation)
+    }

@@ -21,8 +21,9 @@ def data():
 def test_the_model_is_one_hot_standardise_and_the_method(data, raw):
     X, expanded, y = data
     method = methods.METHODS["ridge"]
-    composed = pipeline.model(method, _COLUMNS, raw)
-    assert pipeline.model(method, _COLUMNS, raw) is composed
+    part = pipeline.part(method)
+    composed = pipeline.model(part, _COLUMNS, raw)
+    assert pipeline.model(pipeline.part(method), _COLUMNS, raw) is composed
     X_padded, y_padded, weight = pipeline.padded(X, y, np.ones(30), "float64")
     assert len(X_padded) == 64
     params = composed.fit(X_padded, y_padded, sample_weight=weight, l2=2.0).params
@@ -43,7 +44,7 @@ def test_the_model_is_one_hot_standardise_and_the_method(data, raw):
 
 def test_expected_params_are_those_of_a_fit_without_fitting(data):
     X, _, y = data
-    composed = pipeline.model(methods.METHODS["ridge"], _COLUMNS, False)
+    composed = pipeline.model(pipeline.part(methods.METHODS["ridge"]), _COLUMNS, False)
     fitted = composed.fit(*(a.astype(np.float32) for a in (X, y)), l2=1.0).params
     expected = pipeline.expected_params(composed, _COLUMNS, 10**6, "float32", {"l2": 1.0})
     assert jax.tree.structure(expected) == jax.tree.structure(fitted)
