@@ -7,6 +7,7 @@ losses and checkpoints, until ``run.json`` says that it is done.
 """
 
 import json
+import math
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -148,7 +149,7 @@ def _run(asked):
     found |= record(source, trained, options, values)
     facts = summary.facts(found)
     title, formula = methods.title(method), methods.formula(method)
-    section = report.Section(title, formula, facts, figures(trained))
+    section = report.Section(title, formula, facts, figures(trained, options.raw))
     page = report.page(f"{name} on {source.name}", command, [section])
     runs.write_params(folder, trained.outcome.params)
     report.write(folder / "report.html", page)
@@ -191,19 +192,30 @@ def defaults() -> dict[str, Any]:
     return own | {flag.name: flag.default for flag in methods.flags(methods.METHODS["mlp"])}
 
 
-def figures(trained: training.Trained) -> dict[str, bytes]:
-    """Loss curve, and what the kind of target is shown by."""
+def figures(trained: training.Trained, raw: Any) -> dict[str, bytes]:
+    """Loss curve, what shows such a target, and pictures where the columns are pixels."""
     from mlmath.cli import figures as shown
+    from mlmath.cli import pictures
 
-    try:
-        from mlmath.plot import training
-    except ImportError:
-        return {}
-
-    curve = training.losses(trained.driven.entries)
-    drawn = {"Loss of each batch, and of the rows that validate": report.png(curve)}
+    drawn = {"Loss of each batch": report.png(_curve(trained.driven.entries))}
     held = trained.outcome.held
-    if held is None:
-        return drawn
-    draw = {0: shown.number, 2: shown.two}.get(len(held.labels), shown.several)
-    return drawn | draw(held)
+    if held is not None:
+        draw = {0: shown.number, 2: shown.two}.get(len(held.labels), shown.several)
+        drawn |= draw(held)
+    return drawn | pictures.figures(trained, raw)
+
+
+def _curve(entries):
+    import numpy as np
+
+    from mlmath.plot import training as drawing
+
+    losses = [math.nan if entry["loss"] is None else entry["loss"] for entry in entries]
+    judged = [(e["step"], e["validation"]) for e in entries if e.get("validation") is not None]
+    if not judged:
+        return drawing.curve(np.array(losses))
+    steps, values = map(np.array, zip(*judged, strict=True))
+    return drawing.curve(
+        np.array(losses), validation=(steps, values), best=int(values.argmin()),
+        score="validation loss (lower is better)",
+    )  # fmt: skip

@@ -105,7 +105,7 @@ def _train(proved, seed, dtype):
     proved["mlp"] = trained.outcome.certificate["converged"]
     facts = summary.facts(network.record(source, trained, options, values) | {"dtype": dtype})
     return report.Section(
-        methods.title(method), methods.formula(method), facts, network.figures(trained)
+        methods.title(method), methods.formula(method), facts, network.figures(trained, False)
     )
 
 
