@@ -45,7 +45,10 @@ def test_rows_that_validate_are_a_tenth_of_those_that_are_kept():
 
 
 def test_with_patience_the_best_parameters_are_saved():
-    trained, _ = train(patience=20, steps=400, learning_rate=0.05, schedule="constant")
+    trained, gathered = train(patience=20, steps=400, learning_rate=0.05, schedule="constant")
+    kept = np.where(trained.held, 0, gathered.weight)
+    chosen = training.validating(gathered.y, kept, 0, 3, 20)
+    assert trained.rows == (kept > 0).sum() - chosen.sum()
     state, entries = trained.driven.state, trained.driven.entries
     judged = [(entry["validation"], entry["step"]) for entry in entries if "validation" in entry]
     assert (float(state.best.loss), int(state.best.step)) == min(judged)

@@ -55,6 +55,13 @@ def test_what_is_passed_over_does_not_push_out_a_sound_one(folder):
     assert len(checkpoints.paths(folder)) == 2
 
 
+def test_damaged_ones_of_later_steps_do_not_push_out_a_new_one(folder):
+    for path in checkpoints.paths(folder):
+        path.write_bytes(b"")
+    checkpoints.save(folder, state(150), 150)
+    assert checkpoints.latest(folder, state(0)).step == 150
+
+
 def test_all_damaged_are_as_many_sentences(folder):
     for path in checkpoints.paths(folder):
         path.write_bytes(b"")

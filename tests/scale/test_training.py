@@ -85,9 +85,11 @@ def test_it_stops_when_the_validation_loss_has_not_fallen_for_a_while(patience, 
 
 
 def test_without_a_checkpoint_a_run_begins_again(tmp_path):
+    (tmp_path / ".step-1.abc.partial").write_bytes(b"what a killed process left")
     state, remarks = training.resume(tmp_path, FIRST)
     assert bits(state) == bits(training.begin(FIRST))
     assert remarks == ()
+    assert [path.name for path in tmp_path.iterdir()] == [training.JOURNAL]
 
 
 @pytest.mark.parametrize("whole", [1, 3, 4])
