@@ -27,15 +27,14 @@ counts makes objective and gap NaN.
 Each step draws its rows, so the law of the weights is *in distribution* and the answer is a
 function of key and steps. Batches gather rows: where they are sharded they move. Derivatives in X,
 y, λ, the optimizer's numbers and the start go through the steps, those of ``certificate.objective``
-too; in the weights the draw has none, and only their part in (2) and in π remains.
-
-Time: 6B Σₗ |Wₗ| operations per step of B examples, three products of matrices per layer.
+too; in the weights the draw has none, and only their part in (2) and in π remains. A step on B
+examples takes three products of matrices per layer, 6B Σₗ |Wₗ| operations.
 
 >>> import jax, jax.numpy as jnp, mlmath
 >>> from mlmath.neural import losses, mlp
 >>> from mlmath.optimize import stochastic
 >>> X, y = jnp.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]]), jnp.array([0, 1, 1, 0])
->>> given = {"hidden": (8,), "error": losses.binary_cross_entropy}
+>>> given = {"error": losses.binary_cross_entropy}
 >>> fitted = mlp.fit(jax.random.key(0), X, y, **given)
 >>> (mlmath.rows(mlp.predict)(fitted.params, X) > 0).squeeze().astype(int).tolist()
 [0, 1, 1, 0]
@@ -54,10 +53,12 @@ References:
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax import lax
 from jax.tree_util import Partial
 from jaxtyping import Array, Float
 
@@ -189,11 +190,12 @@ def begin(
     params = init(first, sizes) if start is None else start
     if sizes != (found := _sizes(params)):
         raise ValueError(f"start must have layers of the sizes {sizes}, got {found}.")
-    params = jax.tree.map(lambda a: jnp.asarray(a, X.dtype), params)
+    dtype = jnp.result_type(X)
+    params = jax.tree.map(lambda a: jnp.asarray(a, dtype), params)
     total = X.shape[0] if sample_weight is None else jnp.sum(sample_weight)
     guarded = finite.guarded(adam(1e-3) if optimizer is None else optimizer)
     functions = {"error": as_argument(error), "activation": as_argument(activation)}
-    loss = Partial(penalised, penalty=jnp.asarray(l2, X.dtype) / total, **functions)
+    loss = Partial(penalised, penalty=jnp.asarray(l2, dtype) / total, **functions)
     return Run(loss, guarded, stochastic.init(later, params, guarded))
 
 
@@ -233,13 +235,15 @@ def fit(
         start: first parameters; drawn with He's variance if None.
         tolerance: largest gap that counts as converged; ε^⅔ of the dtype if None.
     """
-    run = begin(
+    loss, optimizer, state = begin(
         key, X, hidden=hidden, outputs=outputs, error=error, activation=activation,
         optimizer=optimizer, l2=l2, sample_weight=sample_weight, start=start,
     )  # fmt: skip
+    loss, optimizer = lax.optimization_barrier((loss, optimizer))  # arguments, as in a host's loop
     state, values = stochastic.run(
-        *run, X, y, sample_weight=sample_weight, batch_size=batch_size, steps=steps
-    )
+        loss, optimizer, state, X, y, sample_weight=sample_weight, batch_size=batch_size,
+        steps=steps,
+    )  # fmt: skip
     proof = certificate(
         state.params, X, y, error=error, activation=activation, l2=l2,
         sample_weight=sample_weight, steps=state.optimizer.taken, tolerance=tolerance,
@@ -277,7 +281,7 @@ def certificate(
 
 def _sizes(params):
     shapes = [layer.weights.shape for layer in params.layers]
-    return tuple(shape[1] for shape in shapes) + shapes[-1][:1]
+    return (shapes[0][1], *(o for o, _ in shapes))
 
 
 def _penalty(params):
@@ -287,6 +291,7 @@ def _penalty(params):
 
 def _present(X, y, weight):
     """Rows that count, and their weights; NaN where a number is missing, or if all are 0."""
+    X = jnp.asarray(X)
     y = jnp.asarray(y, X.dtype)
     weight = jnp.ones(X.shape[:1], X.dtype) if weight is None else weight
     missing = jnp.sum(0 * jnp.reshape(y, (X.shape[0], -1)), axis=1)
@@ -295,8 +300,6 @@ def _present(X, y, weight):
 
 
 def _total(params, X, y, weight, error, activation):
-    def one(x, y):
-        return loss(params, x, y, error=error, activation=activation)
-
-    values = jax.vmap(one)(X, y)
+    one = partial(loss, error=error, activation=activation)
+    values = jax.vmap(one, (None, 0, 0))(params, X, y)
     return weight @ jnp.where((weight == 0) & ~jnp.isfinite(values), 0, values)
