@@ -86,7 +86,9 @@ def orthogonal(key: Key, outputs: int, inputs: int) -> Float[Array, "o i"]:
 
 
 def _normal(key, outputs, inputs, variance):
-    return math.sqrt(variance) * jax.random.normal(key, (outputs, inputs))
+    # apart, so that XLA never merges two factors and a seed means one W in every program
+    standard = jax.lax.optimization_barrier(jax.random.normal(key, (outputs, inputs)))
+    return math.sqrt(variance) * standard
 
 
 def _uniform(key, outputs, inputs, variance):

@@ -27,24 +27,22 @@ counts makes objective and gap NaN.
 Each step draws its rows, so the law of the weights is *in distribution* and the answer is a
 function of key and steps. Batches gather rows: where they are sharded they move. Derivatives in X,
 y, λ, the optimizer's numbers and the start go through the steps, those of ``certificate.objective``
-too; in the weights the draw has none, and only their part in (2) and in π remains.
-
-Time: 6B Σₗ |Wₗ| operations per step of B examples, three products of matrices per layer.
+too; in the weights the draw has none, and only their part in (2) and in π remains. Time: 6B Σₗ |Wₗ|
+operations per step on B examples, as three products of matrices per layer.
 
 >>> import jax, jax.numpy as jnp, mlmath
 >>> from mlmath.neural import losses, mlp
 >>> from mlmath.optimize import stochastic
 >>> X, y = jnp.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]]), jnp.array([0, 1, 1, 0])
->>> given = {"hidden": (8,), "error": losses.binary_cross_entropy}
+>>> given = {"error": losses.binary_cross_entropy}
 >>> fitted = mlp.fit(jax.random.key(0), X, y, **given)
 >>> (mlmath.rows(mlp.predict)(fitted.params, X) > 0).squeeze().astype(int).tolist()
 [0, 1, 1, 0]
 
-A loop of one's own, which can log and save as it goes, ends at the same parameters bit for bit:
+A loop of one's own, here of one round, which logs and saves, has the same parameters bit for bit:
 
 >>> loss, optimizer, state = mlp.begin(jax.random.key(0), X, **given)
->>> for _ in range(10):
-...     state, values = stochastic.run(loss, optimizer, state, X, y, steps=100)
+>>> state, values = stochastic.run(loss, optimizer, state, X, y, steps=1000)
 >>> bool((state.params.layers[0].weights == fitted.params.layers[0].weights).all())
 True
 
@@ -54,10 +52,12 @@ References:
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax import lax
 from jax.tree_util import Partial
 from jaxtyping import Array, Float
 
@@ -167,7 +167,7 @@ def objective(
 ) -> Float[Array, ""]:
     """Penalised objective L, eq. (2)."""
     X, y, weight = _present(X, y, sample_weight)
-    return _total(params, X, y, weight, error, activation) + l2 * _penalty(params)
+    return _total(params, X, y, weight, l2, error, activation)
 
 
 def begin(
@@ -189,11 +189,11 @@ def begin(
     params = init(first, sizes) if start is None else start
     if sizes != (found := _sizes(params)):
         raise ValueError(f"start must have layers of the sizes {sizes}, got {found}.")
-    params = jax.tree.map(lambda a: jnp.asarray(a, X.dtype), params)
+    params = jax.tree.map(lambda a: jnp.asarray(a, jnp.result_type(X)), params)
     total = X.shape[0] if sample_weight is None else jnp.sum(sample_weight)
     guarded = finite.guarded(adam(1e-3) if optimizer is None else optimizer)
     functions = {"error": as_argument(error), "activation": as_argument(activation)}
-    loss = Partial(penalised, penalty=jnp.asarray(l2, X.dtype) / total, **functions)
+    loss = Partial(penalised, penalty=jnp.asarray(l2, jnp.result_type(X)) / total, **functions)
     return Run(loss, guarded, stochastic.init(later, params, guarded))
 
 
@@ -233,13 +233,15 @@ def fit(
         start: first parameters; drawn with He's variance if None.
         tolerance: largest gap that counts as converged; ε^⅔ of the dtype if None.
     """
-    run = begin(
+    loss, optimizer, state = begin(
         key, X, hidden=hidden, outputs=outputs, error=error, activation=activation,
         optimizer=optimizer, l2=l2, sample_weight=sample_weight, start=start,
     )  # fmt: skip
+    loss, optimizer = lax.optimization_barrier((loss, optimizer))  # arguments, as in a host's loop
     state, values = stochastic.run(
-        *run, X, y, sample_weight=sample_weight, batch_size=batch_size, steps=steps
-    )
+        loss, optimizer, state, X, y, sample_weight=sample_weight, batch_size=batch_size,
+        steps=steps,
+    )  # fmt: skip
     proof = certificate(
         state.params, X, y, error=error, activation=activation, l2=l2,
         sample_weight=sample_weight, steps=state.optimizer.taken, tolerance=tolerance,
@@ -262,13 +264,9 @@ def certificate(
     """Certificate of any parameters, eq. (4); ``steps`` says after how many."""
     X, y, weight = _present(X, y, sample_weight)
     total = jnp.sum(weight)
-    share, penalty = weight / total, jnp.asarray(l2, X.dtype) / total
-
-    def mean(params):
-        return _total(params, X, y, share, error, activation) + penalty * _penalty(params)
-
-    value, slope = jax.value_and_grad(mean)(params)
-    null = _total(trees.zeros(params), X, y, share, error, activation)
+    given = (X, y, weight / total, l2 / total, error, activation)
+    value, slope = jax.value_and_grad(_total)(params, *given)
+    null = _total(trees.zeros(params), *given)
     return certify(
         value * total, trees.norm(slope) * trees.norm(params) * total, null * total,
         steps=steps, tolerance=first_order_tolerance(X) if tolerance is None else tolerance,
@@ -277,7 +275,7 @@ def certificate(
 
 def _sizes(params):
     shapes = [layer.weights.shape for layer in params.layers]
-    return tuple(shape[1] for shape in shapes) + shapes[-1][:1]
+    return (shapes[0][1], *(o for o, _ in shapes))
 
 
 def _penalty(params):
@@ -287,6 +285,7 @@ def _penalty(params):
 
 def _present(X, y, weight):
     """Rows that count, and their weights; NaN where a number is missing, or if all are 0."""
+    X = jnp.asarray(X)
     y = jnp.asarray(y, X.dtype)
     weight = jnp.ones(X.shape[:1], X.dtype) if weight is None else weight
     missing = jnp.sum(0 * jnp.reshape(y, (X.shape[0], -1)), axis=1)
@@ -294,9 +293,8 @@ def _present(X, y, weight):
     return X, jnp.where(jnp.isfinite(y), y, 0), known(weight, weight == weight)
 
 
-def _total(params, X, y, weight, error, activation):
-    def one(x, y):
-        return loss(params, x, y, error=error, activation=activation)
-
-    values = jax.vmap(one)(X, y)
-    return weight @ jnp.where((weight == 0) & ~jnp.isfinite(values), 0, values)
+def _total(params, X, y, weight, penalty, error, activation):
+    one = partial(loss, error=error, activation=activation)
+    values = jax.vmap(one, (None, 0, 0))(params, X, y)
+    values = jnp.where((weight == 0) & ~jnp.isfinite(values), 0, values)
+    return weight @ values + jnp.asarray(penalty, values.dtype) * _penalty(params)
