@@ -94,9 +94,9 @@ def bar(total: int) -> Iterator[Callable[[int, str], None]]:
         TimeRemainingColumn,
     )
 
-    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"))
+    columns = (BarColumn(bar_width=12), MofNCompleteColumn(), TextColumn("{task.description}"))
     console = Console(stderr=True)
-    with Progress(*columns, TimeRemainingColumn(), console=console, transient=True) as drawn:
+    with Progress(*columns, console=console, transient=True) as drawn:
         task = drawn.add_task("", total=total)
 
         def advance(done: int, text: str) -> None:

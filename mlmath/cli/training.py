@@ -144,9 +144,9 @@ def _resumed(folder, first):
 def _words(chunk, rate):
     """Loss, learning rate and speed, for the bar."""
     last, speed = chunk.entries[-1], len(chunk.entries) / chunk.seconds
-    words = [f"loss {mean(chunk.entries):.4g}"]
+    words = [f"loss {mean(chunk.entries):.3g}"]
     if "validation" in last:
-        words.append(f"validation {last['validation']:.4g}")
+        words.append(f"validation {last['validation']:.3g}")
     words += [f"rate {rate(last['step'] - 1):.2g}", f"{speed:,.0f} steps/s"]
     return ", ".join(words)
 
