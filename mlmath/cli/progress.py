@@ -91,7 +91,6 @@ def bar(total: int) -> Iterator[Callable[[int, str], None]]:
         MofNCompleteColumn,
         Progress,
         TextColumn,
-        TimeRemainingColumn,
     )
 
     columns = (BarColumn(bar_width=12), MofNCompleteColumn(), TextColumn("{task.description}"))
