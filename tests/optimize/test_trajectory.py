@@ -34,13 +34,13 @@ def test_positions_and_values_are_their_definition():
 
 
 def test_steps_are_those_of_optax():
-    method = optax.adam(optax.cosine_decay_schedule(0.1, 20))
+    method = optax.adamw(optax.cosine_decay_schedule(0.1, 20), weight_decay=0.1)
     x, state, expected = jnp.asarray(START), method.init(jnp.asarray(START)), []
     for _ in range(STEPS):
         updates, state = method.update(jax.grad(rosenbrock)(x), state, x)
         x = optax.apply_updates(x, updates)
         expected.append(x)
-    way = follow(adam.adam(schedules.cosine_decay(0.1, steps=20)))
+    way = follow(adam.adamw(schedules.cosine_decay(0.1, steps=20), decay=0.1))
     np.testing.assert_array_equal(way.positions[0], START)
     np.testing.assert_allclose(way.positions[1:], expected, rtol=1e-6)
     same = follow(chain.from_optax(method))

@@ -68,7 +68,8 @@ def test_each_step_is_drawn_at_its_place_and_at_its_height():
 
 
 def test_start_minimum_and_frame_are_marked():
-    axes = draw({"one": WAY, "other": OTHER}).axes[0]
+    far = np.array([[3.0, 1.0], [9.0, -9.0]])
+    axes = draw({"one": WAY, "far": far}).axes[0]
     marks = {line.get_label(): line.get_xydata() for line in axes.lines}
     np.testing.assert_array_equal(marks["start"], WAY[:1])
     np.testing.assert_array_equal(marks["minimum"], [MINIMUM])
@@ -121,6 +122,11 @@ def test_without_a_window_all_of_the_way_is_in_the_frame():
     for points in (WAY, OTHER, np.array([MINIMUM])):
         assert (points.min(axis=0) > [axes.get_xlim()[0], axes.get_ylim()[0]]).all()
         assert (points.max(axis=0) < [axes.get_xlim()[1], axes.get_ylim()[1]]).all()
+
+
+def test_f_star_is_the_value_at_a_minimum_beyond_the_frame_and_the_ways():
+    figure = draw({"one": WAY[:2]}, window=((2.0, 4.0), (0.0, 2.0)))
+    np.testing.assert_allclose(lines(beside(figure))[0][:, 1], height(WAY)[:2])
 
 
 def test_without_minima_the_lowest_value_in_the_figure_is_f_star():
