@@ -1,7 +1,7 @@
 """Figures of methods at work: where their steps went, and how fast the value fell.
 
-The ground is the height f(x) − f* over the window, f* being the value at the lowest minimum, with
-level lines at heights in geometric progression,
+The ground is the height f(x) − f* over the window, f* being the lowest value in the figure, those
+at the marked minima among them, with level lines at heights in geometric progression,
 
     hₖ = h₀ (h_K / h₀)^(k/K),        k = 0, …, K,        K = 15                 (1)
 
@@ -58,7 +58,7 @@ def paths(
     Args:
         function: f of a point of the plane.
         positions: x₀, x₁, … of each method, by its name.
-        minima: of f, to be marked; without any, f* is the lowest value in the figure.
+        minima: of f, to be marked.
         window: from and to in the first coordinate, then in the second; all that is to be
             marked, with a margin, if None.
         names: of the coordinates.
@@ -66,11 +66,11 @@ def paths(
     from matplotlib.figure import Figure
 
     ways = {name: np.asarray(x, float) for name, x in positions.items()}
-    lowest = np.asarray(minima, float).reshape(-1, 2)
-    sides = _around([*ways.values(), lowest]) if window is None else window
+    stars = np.asarray(minima, float).reshape(-1, 2)
+    sides = _around([*ways.values(), stars]) if window is None else window
     u, v = (np.linspace(low, high, _GRID) for low, high in sides)
     ground = np.stack(np.meshgrid(u, v), axis=-1).reshape(-1, 2)
-    marked, on_ground, *on_ways = _heights(function, [lowest, ground, *ways.values()])
+    _, on_ground, *on_ways = _heights(function, [stars, ground, *ways.values()])
     figure = Figure(figsize=(10.5, 5), layout="constrained")
     axes, beside = figure.subplots(1, 2, width_ratios=(1.2, 1))
     _lines(figure, axes, u, v, on_ground.reshape(_GRID, _GRID))
@@ -79,8 +79,8 @@ def paths(
     spot = {"linestyle": "", "color": "white", "markeredgecolor": "black", "zorder": 5}
     starts = np.unique([x[0] for x in ways.values()], axis=0)
     axes.plot(*starts.T, "o", markersize=8, label="start", **spot)
-    if len(marked):
-        axes.plot(*lowest.T, "*", markersize=9, label="minimum", **spot | {"zorder": 7})
+    if len(stars):
+        axes.plot(*stars.T, "*", markersize=9, label="minimum", **spot | {"zorder": 7})
     axes.set(xlim=sides[0], ylim=sides[1], xlabel=names[0], ylabel=names[1])
     axes.legend(fontsize=9)
     _fall(beside, dict(zip(ways, on_ways, strict=True)))
@@ -125,12 +125,11 @@ def _around(points):
 
 
 def _heights(function, parts):
-    """f − f* of the points of each part; f* is the lowest of the first part that has a value."""
+    """f − f* of the points of each part."""
     points = jnp.asarray(np.concatenate(parts))
     values = np.asarray(jax.jit(jax.vmap(function))(points), float)
-    split = np.split(values, np.cumsum([len(part) for part in parts])[:-1])
-    known = split[0] if len(split[0]) else values
-    return [value - known[np.isfinite(known)].min() for value in split]
+    heights = values - values[np.isfinite(values)].min()
+    return np.split(heights, np.cumsum([len(part) for part in parts])[:-1])
 
 
 def _lines(figure, axes, u, v, heights):
