@@ -56,48 +56,58 @@ def curve(
     from matplotlib.figure import Figure
 
     a = np.asarray(losses, float)
+    if not len(a):
+        raise ValueError("losses must hold at least one step.")
     w = max(1, len(a) // 50) if window is None else int(window)
     ratios = [3] + [1.5] * (validation is not None) + [1] * (learning_rates is not None)
     figure = Figure(figsize=(6.4, 2.2 + 0.9 * sum(ratios)), layout="constrained")
-    axes, *below = figure.subplots(len(ratios), height_ratios=ratios, sharex=True, squeeze=False).T[
-        0
-    ]
+    panels = figure.subplots(len(ratios), height_ratios=ratios, sharex=True, squeeze=False)
+    axes, *below = panels[:, 0]
     _losses(axes, a, w)
     axes.set(ylabel=loss)
     if validation is not None:
-        _scores(below[0], *map(np.asarray, validation), best)
+        _scores(below[0], *validation, best)
         below[0].set(ylabel=score)
     if learning_rates is not None:
         below[-1].plot(learning_rates, color="tab:green", linewidth=1.4)
         below[-1].set(ylabel="learning rate")
-    [axes, *below][-1].set(xlabel="step")
+    panels[-1, 0].set(xlabel="step")
     figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=9)
     return figure
 
 
 def _losses(axes, a, w):
     mean, known = running_mean(a, w), np.isfinite(a)
-    logarithmic = (a[known] > 0).all() and np.nanmax(mean) >= 10 * np.nanmin(mean)
+    level, far = mean[np.isfinite(mean)], np.zeros(len(a), bool)
     axes.plot(
         np.where(known, a, np.nan), color="tab:blue", linewidth=0.6, alpha=0.5, label="each step"
     )
     axes.plot(mean, color="tab:blue", linewidth=1.8, label=f"mean of {w} steps")
-    axes.set(yscale="log" if logarithmic else "linear")
-    to, back = (np.log, np.exp) if logarithmic else (np.positive, np.positive)
-    low, high = back(scales.fences(to(a[known])))
-    low, high = np.nanmin([low, *mean]), np.nanmax([high, *mean])
-    far = known & ((a < low) | (a > high))
-    if far.any():
-        margin = 0.05 * (to(high) - to(low))
-        axes.set_ylim(back(to(low) - margin), back(to(high) + margin))
+    if len(level) and a[known].min() > 0 and level.max() >= 10 * level.min():
+        axes.set(yscale="log")
+        far = _beyond(axes, np.log, np.exp, a, level)
+    elif len(level):
+        far = _beyond(axes, np.positive, np.positive, a, level)
     for some, what in ((far, "beyond the frame"), (~known, "not finite")):
         if some.any():
             axes.plot([], [], " ", label=f"{some.sum()} of {len(a)} losses {what}")
 
 
+def _beyond(axes, scale, inverse, a, level):
+    """Losses far out on the scale, left out of the frame unless the mean goes there."""
+    low, high = scales.fences(scale(a[np.isfinite(a)]))
+    low, high = min(low, scale(level.min())), max(high, scale(level.max()))
+    margin = 0.05 * (high - low)
+    far = np.isfinite(a) & ((a < inverse(low - margin)) | (a > inverse(high + margin)))
+    if far.any():
+        axes.set_ylim(inverse(low - margin), inverse(high + margin))
+    return far
+
+
 def _scores(axes, steps, scores, best):
     axes.plot(steps, scores, color="tab:orange", linewidth=1.4, marker="o", markersize=3)
     if best is not None:
+        steps, scores = np.asarray(steps), np.asarray(scores)
         step, value = steps[int(best)], scores[int(best)]
         label = f"best: {value:.4g} after {step} steps"
         axes.plot(step, value, "*", color="tab:red", markersize=12, label=label)
