@@ -9,6 +9,7 @@ and is drawn between them: a column per layer, a circle per unit with its h, bel
 its δ, and from unit i to unit j a line with the colour of (1), the thicker the larger.
 """
 
+import itertools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -37,16 +38,16 @@ def chain_rule(layers: Sequence[tuple[Any, ...]]) -> "Figure":
     places = [_column(k, len(h), tallest) for k, h in enumerate(outputs)]
     figure = Figure(figsize=(2.6 + 2 * len(outputs), 1.8 + 0.9 * tallest), layout="constrained")
     axes = figure.subplots()
-    ends = zip(places[:-1], places[1:], strict=True)
-    segments = np.concatenate([_between(*pair) for pair in ends])
+    segments = [line for pair in itertools.pairwise(places) for line in _between(*pair)]
     slopes = np.concatenate([g.ravel() for g in gradients])
+    axes.add_collection(LineCollection(segments, colors="0.85", linewidths=0.6, zorder=0))
     edges = LineCollection(segments, cmap="RdBu_r", zorder=1)
     edges.set(array=slopes, clim=_around_0(slopes))
-    edges.set_linewidth(0.4 + 4 * np.abs(slopes) / edges.get_clim()[1])
+    edges.set_linewidth(4 * np.abs(slopes) / edges.get_clim()[1])
     axes.add_collection(edges)
     circles = _units(axes, np.concatenate(places), np.concatenate(outputs), "PuOr_r", "o", 1000)
-    below = np.concatenate(places[1:]) - [0, 0.42]
-    _units(axes, below, np.concatenate(deltas), "RdBu_r", "s", 360)
+    below = np.concatenate(places[1:]) - [0, 0.44]
+    _units(axes, below, np.concatenate(deltas), "RdBu_r", "s", 520)
     for k, (x, top) in enumerate((column[0, 0], column[:, 1].max()) for column in places):
         name = "input" if k == 0 else "output" if k == len(layers) else f"layer {k}"
         axes.text(x, top + 0.55, name, ha="center", va="bottom", fontsize=10)
@@ -78,8 +79,8 @@ def _units(axes, places, values, cmap, marker, size):
     )  # fmt: skip
     for place, value in zip(places, values, strict=True):
         color = "white" if abs(value) > 0.6 * high else "black"
-        text = {"ha": "center", "va": "center", "fontsize": 8, "color": color, "zorder": 3}
-        axes.text(*place, f"{value:.2g}", **text)
+        text = {"ha": "center", "va": "center", "fontsize": 7.5, "color": color, "zorder": 3}
+        axes.text(*place, f"{value + 0.0:.2g}", **text)
     return drawn
 
 
