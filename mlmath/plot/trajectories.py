@@ -21,7 +21,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from mlmath.arrays import Real
+from mlmath.arrays import Real, Scalar
 from mlmath.plot import scales
 
 if TYPE_CHECKING:
@@ -49,8 +49,8 @@ def paths(
     function: Callable[..., Any],
     positions: Mapping[str, Float[Real, "_ 2"]],
     *,
-    minima: Sequence[Sequence[float]] = (),
-    window: Sequence[Sequence[float]] | None = None,
+    minima: Sequence[Sequence[Scalar]] = (),
+    window: Sequence[Sequence[Scalar]] | None = None,
     names: Sequence[str] = ("u", "v"),
 ) -> "Figure":
     """Draw the ways of methods over the level lines of a function, and the values on the way.
@@ -99,7 +99,7 @@ def descent(
 
     Args:
         values: at the steps 0, 1, … of each method, by its name.
-        bounds: what a theorem promises at these steps, by its name, as dashed lines.
+        bounds: what a theorem promises at these steps, by its name, as broken lines.
         quantity: what falls.
     """
     from matplotlib.figure import Figure
@@ -107,9 +107,9 @@ def descent(
     figure = Figure(figsize=(6.4, 4.8), layout="constrained")
     axes = figure.subplots()
     _fall(axes, {name: np.asarray(v, float) for name, v in values.items()})
-    for dash, (name, bound) in enumerate((bounds or {}).items(), 1):
-        style = (0, (4, dash))
-        axes.plot(np.asarray(bound, float), color="0.3", linewidth=1, linestyle=style, label=name)
+    dashes = itertools.cycle(("--", ":", "-."))
+    for (name, bound), dash in zip((bounds or {}).items(), dashes, strict=False):
+        axes.plot(np.asarray(bound, float), color="0.3", linewidth=1.2, linestyle=dash, label=name)
     axes.set(ylabel=quantity)
     _legend(figure, axes, 2)
     return figure

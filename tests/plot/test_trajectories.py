@@ -125,7 +125,7 @@ def test_without_a_window_all_of_the_way_is_in_the_frame():
 
 
 def test_f_star_is_the_value_at_a_minimum_beyond_the_frame_and_the_ways():
-    figure = draw({"one": WAY[:2]}, window=((2.0, 4.0), (0.0, 2.0)))
+    figure = draw({"one": WAY[:2]}, window=((2, 4), (0, 2)))
     np.testing.assert_allclose(lines(beside(figure))[0][:, 1], height(WAY)[:2])
 
 
