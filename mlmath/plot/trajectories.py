@@ -85,7 +85,7 @@ def paths(
     axes.legend(fontsize=9)
     _fall(beside, dict(zip(ways, on_ways, strict=True)))
     beside.set(ylabel="f − minimum")
-    _legend(figure, beside, 3)
+    _legend(figure, beside)
     return figure
 
 
@@ -111,7 +111,7 @@ def descent(
     for (name, bound), dash in zip((bounds or {}).items(), dashes, strict=False):
         axes.plot(np.asarray(bound, float), color="0.3", linewidth=1.2, linestyle=dash, label=name)
     axes.set(ylabel=quantity)
-    _legend(figure, axes, 2)
+    _legend(figure, axes)
     return figure
 
 
@@ -173,6 +173,9 @@ def _fall(axes, values):
     axes.set(xlabel="step", yscale="log")
 
 
-def _legend(figure, axes, columns):
-    lines = axes.get_legend_handles_labels()
-    figure.legend(*lines, loc="outside lower center", ncols=columns, frameon=False, fontsize=9)
+def _legend(figure, axes):
+    """Below everything, in as many columns as the longest label leaves room for."""
+    lines, labels = axes.get_legend_handles_labels()
+    columns = figure.get_figwidth() / (0.6 + 0.075 * max(map(len, labels)))  # inches at this size
+    place = {"loc": "outside lower center", "ncols": max(1, int(columns))}
+    figure.legend(lines, labels, frameon=False, fontsize=9, **place)
