@@ -18,6 +18,7 @@ from mlmath.optimize import first_order, landscapes, stochastic, trajectory
 from mlmath.plot import trajectories as figures
 
 jax.config.update("jax_enable_x64", True)  # so that "equal" below can mean ten digits
+plt.rcParams["figure.dpi"] = 72
 
 # %% [markdown]
 # ## Gradient descent on one quadratic
@@ -420,7 +421,7 @@ assert jnp.allclose(untouched(with_gradient), untouched(after_step))
 # ## Three functions that are not quadratic
 #
 # Rosenbrock's curved valley, Beale's plateaus, Himmelblau's four minima. No theorem above gives
-# the rate, so it is swept: sixty rates for each of five methods, on each function one compiled
+# the rate, so it is swept: sixty rates for each of four methods, on each function one compiled
 # program per method. The best rate is the one with the lowest value at the end.
 
 # %%
@@ -429,7 +430,6 @@ families = {
     "gradient descent": first_order.sgd,
     "momentum": first_order.momentum,
     "Nesterov": first_order.nesterov,
-    "RMSprop": first_order.rmsprop,
     "Adam": first_order.adam,
 }
 
@@ -446,35 +446,43 @@ def best_of(way):
     return way.positions[last.argmin()], last
 
 
-found = {}
+found, adams = {}, []
 for name, landscape in landscapes.STANDARD.items():
     at = jnp.array(landscape.start)
     ways = {kind: sweep(landscape.function, family, at) for kind, family in families.items()}
     found[name] = {kind: best_of(way) for kind, way in ways.items()}
+    adams.append(ways["Adam"].positions)
 
-_, axes = plt.subplots(1, 3, figsize=(10, 3.4), layout="constrained", sharex=True)
+figure, axes = plt.subplots(1, 3, figsize=(10, 3.6), layout="constrained", sharex=True)
 for ax, (name, kinds) in zip(axes, found.items(), strict=True):
     for kind, (_, last) in kinds.items():
         ax.plot(rates, jnp.where(last < 1e3, jnp.maximum(last, 1e-16), jnp.nan), label=kind)
     ax.set(title=name, xscale="log", yscale="log", xlabel="learning rate")
 axes[0].set_ylabel("f after 300 steps")
-axes[0].legend(frameon=False, fontsize=8)
+figure.legend(
+    *axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False
+)
 plt.show()
 
-tolerant = {
-    kind: int((found["Rosenbrock"][kind][1] < 5).sum()) for kind in ("gradient descent", "Adam")
-}
-print(f"of 60 rates so many bring Rosenbrock below 5: {tolerant}")
-assert tolerant["Adam"] > tolerant["gradient descent"]
-
 # %% [markdown]
-# Adam forgives a rate that is ten times too large or too small: that is what makes it the first
-# method to try. How much momentum helps is a matter of $\kappa$ at the minimum, as on the
-# quadratic. At Rosenbrock's it is 2,508 and at Beale's 162. Himmelblau's minima have
-# 3.7 at most: there the memory of $\mu = 0.9$, which forgets only like
-# $\sqrt{\mu}^{\,t} = 0.95^t$, is in the way, and plain gradient descent is the faster.
+# The curves of the other three end where the way leaves the finite numbers. Adam's do not: its
+# quotient is at most $(1-\beta_1)/\sqrt{1-\beta_2}$, so that no step is longer than $3.2\,\eta$ in
+# any coordinate, and too large a rate makes it wander and not explode.
+#
+# How much momentum helps is a matter of $\kappa$ at the minimum, as on the quadratic. At
+# Rosenbrock's it is 2,508 and at Beale's 162. Himmelblau's minima have 3.7 at most: there the
+# memory of $\mu = 0.9$, which forgets only like $\sqrt{\mu}^{\,t} = 0.95^t$, is in the way, and
+# plain gradient descent is the faster.
 
 # %%
+for kinds in found.values():
+    assert jnp.isfinite(kinds["Adam"][1]).all()
+    for kind in ("gradient descent", "momentum", "Nesterov"):
+        assert not jnp.isfinite(kinds[kind][1][-10:]).any()
+for positions in adams:
+    longest = jnp.abs(jnp.diff(positions, axis=1)).max(axis=(1, 2))
+    assert (longest <= 0.1 / jnp.sqrt(0.001) * rates * (1 + 1e-6)).all()
+
 condition = {}
 for name, landscape in landscapes.STANDARD.items():
     spectra = jnp.linalg.eigvalsh(
@@ -490,20 +498,20 @@ assert lowest["Himmelblau"]["gradient descent"] < lowest["Himmelblau"]["momentum
 
 
 # %%
-def draw(name):
+def draw(name, window):
     landscape = landscapes.STANDARD[name]
     return figures.paths(
         landscape.function,
         {kind: positions for kind, (positions, _) in found[name].items()},
         minima=landscape.minima,
-        window=landscape.window,
+        window=window,
     )
 
 
-draw("Rosenbrock")
+draw("Rosenbrock", landscapes.STANDARD["Rosenbrock"].window)
 
 # %%
-draw("Beale")
+draw("Beale", ((0.5, 4), (-1.5, 1.5)))
 
 # %%
-draw("Himmelblau")
+draw("Himmelblau", landscapes.STANDARD["Himmelblau"].window)

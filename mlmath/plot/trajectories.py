@@ -71,7 +71,7 @@ def paths(
     u, v = (np.linspace(low, high, _GRID) for low, high in sides)
     ground = np.stack(np.meshgrid(u, v), axis=-1).reshape(-1, 2)
     _, on_ground, *on_ways = _heights(function, [stars, ground, *ways.values()])
-    figure = Figure(figsize=(10.5, 5), layout="constrained")
+    figure = Figure(figsize=(9.6, 4.6), layout="constrained")
     axes, beside = figure.subplots(1, 2, width_ratios=(1.2, 1))
     _lines(figure, axes, u, v, on_ground.reshape(_GRID, _GRID))
     for x, style in zip(ways.values(), _styles(ways), strict=True):
@@ -176,6 +176,6 @@ def _fall(axes, values):
 def _legend(figure, axes):
     """Below everything, in as many columns as the longest label leaves room for."""
     lines, labels = axes.get_legend_handles_labels()
-    columns = figure.get_figwidth() / (0.6 + 0.075 * max(map(len, labels)))  # inches at this size
+    columns = figure.get_figwidth() / (0.6 + 0.068 * max(map(len, labels)))  # inches at this size
     place = {"loc": "outside lower center", "ncols": max(1, int(columns))}
     figure.legend(lines, labels, frameon=False, fontsize=9, **place)

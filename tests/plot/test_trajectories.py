@@ -148,9 +148,11 @@ def test_a_descent_shows_what_falls_and_what_was_promised():
     assert named(figure) == ["slow: 0.59 after 5 steps", "fast: 0.0312 after 5 steps", "theorem"]
 
 
-@pytest.mark.parametrize("length", [1, 25, 50])
+@pytest.mark.parametrize("length", [1, 4, 12])
 def test_the_legend_stays_inside_the_figure(length):
-    figure = trajectories.descent({"n" * length + str(k): 0.5 ** np.arange(4) for k in range(5)})
+    figure = trajectories.descent(
+        {"nose " * length + str(k): 0.5 ** np.arange(4) for k in range(5)}
+    )
     figure.canvas.draw()
     box = figure.legends[0].get_window_extent()
     assert box.x0 >= 0
