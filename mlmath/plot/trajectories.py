@@ -21,7 +21,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from mlmath.arrays import Real
+from mlmath.arrays import Real, Scalar
 from mlmath.plot import scales
 
 if TYPE_CHECKING:
@@ -49,8 +49,8 @@ def paths(
     function: Callable[..., Any],
     positions: Mapping[str, Float[Real, "_ 2"]],
     *,
-    minima: Sequence[Sequence[float]] = (),
-    window: Sequence[Sequence[float]] | None = None,
+    minima: Sequence[Sequence[Scalar]] = (),
+    window: Sequence[Sequence[Scalar]] | None = None,
     names: Sequence[str] = ("u", "v"),
 ) -> "Figure":
     """Draw the ways of methods over the level lines of a function, and the values on the way.
@@ -71,7 +71,7 @@ def paths(
     u, v = (np.linspace(low, high, _GRID) for low, high in sides)
     ground = np.stack(np.meshgrid(u, v), axis=-1).reshape(-1, 2)
     _, on_ground, *on_ways = _heights(function, [stars, ground, *ways.values()])
-    figure = Figure(figsize=(10.5, 5), layout="constrained")
+    figure = Figure(figsize=(9.6, 4.6), layout="constrained")
     axes, beside = figure.subplots(1, 2, width_ratios=(1.2, 1))
     _lines(figure, axes, u, v, on_ground.reshape(_GRID, _GRID))
     for x, style in zip(ways.values(), _styles(ways), strict=True):
@@ -85,7 +85,7 @@ def paths(
     axes.legend(fontsize=9)
     _fall(beside, dict(zip(ways, on_ways, strict=True)))
     beside.set(ylabel="f − minimum")
-    _legend(figure, beside, 3)
+    _legend(figure, beside)
     return figure
 
 
@@ -99,7 +99,7 @@ def descent(
 
     Args:
         values: at the steps 0, 1, … of each method, by its name.
-        bounds: what a theorem promises at these steps, by its name, as dashed lines.
+        bounds: what a theorem promises at these steps, by its name, as broken lines.
         quantity: what falls.
     """
     from matplotlib.figure import Figure
@@ -107,11 +107,11 @@ def descent(
     figure = Figure(figsize=(6.4, 4.8), layout="constrained")
     axes = figure.subplots()
     _fall(axes, {name: np.asarray(v, float) for name, v in values.items()})
-    for dash, (name, bound) in enumerate((bounds or {}).items(), 1):
-        style = (0, (4, dash))
-        axes.plot(np.asarray(bound, float), color="0.3", linewidth=1, linestyle=style, label=name)
+    dashes = itertools.cycle(("--", ":", "-."))
+    for (name, bound), dash in zip((bounds or {}).items(), dashes, strict=False):
+        axes.plot(np.asarray(bound, float), color="0.3", linewidth=1.2, linestyle=dash, label=name)
     axes.set(ylabel=quantity)
-    _legend(figure, axes, 2)
+    _legend(figure, axes)
     return figure
 
 
@@ -173,6 +173,9 @@ def _fall(axes, values):
     axes.set(xlabel="step", yscale="log")
 
 
-def _legend(figure, axes, columns):
-    lines = axes.get_legend_handles_labels()
-    figure.legend(*lines, loc="outside lower center", ncols=columns, frameon=False, fontsize=9)
+def _legend(figure, axes):
+    """Below everything, in as many columns as the longest label leaves room for."""
+    lines, labels = axes.get_legend_handles_labels()
+    columns = figure.get_figwidth() / (0.6 + 0.068 * max(map(len, labels)))  # inches at this size
+    place = {"loc": "outside lower center", "ncols": max(1, int(columns))}
+    figure.legend(lines, labels, frameon=False, fontsize=9, **place)

@@ -68,7 +68,7 @@ def test_units_are_images_in_the_order_of_their_norms_around_0():
     assert titles(figure) == [f"unit {unit}" for unit in order]
     np.testing.assert_allclose(pictures(figure), WEIGHTS[order].reshape(4, 4, 3))
     most = np.abs(WEIGHTS[order]).max()
-    for axes in shown(figure):
+    for axes in shown(figure) + shown(images.first_layer(-WEIGHTS, (4, 3), shown=4)):
         assert axes.images[0].get_clim() == (-most, most)
         np.testing.assert_allclose(axes.images[0].cmap(0.5)[:3], 0.97, atol=0.01)
     assert figure.get_suptitle().startswith("4 of 6 units")

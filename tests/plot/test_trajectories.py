@@ -125,7 +125,7 @@ def test_without_a_window_all_of_the_way_is_in_the_frame():
 
 
 def test_f_star_is_the_value_at_a_minimum_beyond_the_frame_and_the_ways():
-    figure = draw({"one": WAY[:2]}, window=((2.0, 4.0), (0.0, 2.0)))
+    figure = draw({"one": WAY[:2]}, window=((2, 4), (0, 2)))
     np.testing.assert_allclose(lines(beside(figure))[0][:, 1], height(WAY)[:2])
 
 
@@ -146,6 +146,17 @@ def test_a_descent_shows_what_falls_and_what_was_promised():
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("step", "distance")
     assert axes.get_yscale() == "log"
     assert named(figure) == ["slow: 0.59 after 5 steps", "fast: 0.0312 after 5 steps", "theorem"]
+
+
+@pytest.mark.parametrize("length", [1, 4, 12])
+def test_the_legend_stays_inside_the_figure(length):
+    figure = trajectories.descent(
+        {"nose " * length + str(k): 0.5 ** np.arange(4) for k in range(5)}
+    )
+    figure.canvas.draw()
+    box = figure.legends[0].get_window_extent()
+    assert box.x0 >= 0
+    assert box.x1 <= figure.bbox.x1
 
 
 @pytest.mark.parametrize(
