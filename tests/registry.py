@@ -150,4 +150,7 @@ CASES += [
     ),
 ]  # fmt: skip
 
-EXEMPT = {"mlmath.statistics.standardise": "There is no target y here"}
+EXEMPT = {
+    "mlmath.statistics.standardise": "There is no target y here",
+    "mlmath.neural.mlp": "Each step draws its rows, so the law of the weights is *in distribution*",
+}  # what of the contract holds there is examined in their own tests

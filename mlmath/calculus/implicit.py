@@ -7,7 +7,11 @@ Let x*(θ) be defined by g(x*, θ) = 0 with ∂g/∂x regular there. Then
 whatever algorithm found x*. Where ∂g/∂x is singular the derivative does not exist and comes
 back as NaN or infinity.
 
-Time: as many products with ∂g/∂x as x has entries, and one solve, O(d³).
+:func:`attach` forms the matrix: as many products with ∂g/∂x as x has entries, and one solve, O(d³).
+At a minimum g is a gradient and ∂g/∂x a Hessian, symmetric and positive definite. There
+:func:`attach_symmetric` forms no matrix: it solves (1) by conjugate gradients, one product with
+∂g/∂x per step, in memory O(d). Where they leave a residual above √ε of the right-hand side, as when
+∂g/∂x is indefinite, or singular with that side not in its range, the derivative comes back as NaN.
 
 >>> import jax, jax.numpy as jnp
 >>> from mlmath.calculus import implicit
@@ -29,8 +33,11 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 from jax.flatten_util import ravel_pytree
+from jaxtyping import Array
 
-__all__ = ["attach", "attach_value"]
+from mlmath.linalg.krylov import conjugate_gradients
+
+__all__ = ["attach", "attach_symmetric", "attach_value"]
 
 
 def attach(optimality: Callable[..., Any], solution: Any, *args: Any) -> Any:
@@ -43,15 +50,37 @@ def attach(optimality: Callable[..., Any], solution: Any, *args: Any) -> Any:
         solution: x*, a pytree of floats.
         args: θ, live.
     """
-    flat, unravel = ravel_pytree(lax.stop_gradient(solution))
 
-    def residual(v):
-        return ravel_pytree(optimality(unravel(v), *args))[0]
-
-    def tangent_solve(linear, b):
+    def solve(linear, b):
         return jnp.linalg.solve(jax.jacobian(linear)(b), b)
 
-    return unravel(lax.custom_root(residual, flat, lambda _, v: v, tangent_solve))
+    return _attach(solve, optimality, solution, *args)
+
+
+def attach_symmetric(
+    optimality: Callable[..., Any],
+    solution: Any,
+    *args: Any,
+    preconditioner: Callable[[Array], Array] | None = None,
+) -> Any:
+    """Return ``solution`` with the derivative (1) in ``args`` attached, matrix-free.
+
+    Args:
+        optimality: g, the gradient in x of a function, called as ``optimality(x, *args)``.
+        solution: x*, a pytree of floats at which that function is convex.
+        args: θ, live.
+        preconditioner: of ``linalg.krylov.conjugate_gradients``, over the flattened x.
+    """
+
+    def solve(linear, b):
+        x = conjugate_gradients(linear, b, preconditioner=preconditioner)
+        error, least = jnp.linalg.norm(linear(x) - b), jnp.finfo(b.dtype).eps ** 0.5
+        return jnp.where(error <= least * jnp.linalg.norm(b), x, jnp.nan)
+
+    def symmetric_solve(linear, b):
+        return lax.custom_linear_solve(linear, b, solve, symmetric=True)
+
+    return _attach(symmetric_solve, optimality, solution, *args)
 
 
 def attach_value(function: Callable[..., Any], value: Any, *args: Any) -> Any:
@@ -68,3 +97,12 @@ def attach_value(function: Callable[..., Any], value: Any, *args: Any) -> Any:
         lambda _, v: v,
         lambda _, b: b,
     )
+
+
+def _attach(solve, optimality, solution, *args):
+    flat, unravel = ravel_pytree(lax.stop_gradient(solution))
+
+    def residual(v):
+        return ravel_pytree(optimality(unravel(v), *args))[0]
+
+    return unravel(lax.custom_root(residual, flat, lambda _, v: v, solve))

@@ -58,7 +58,7 @@ from jaxtyping import Array, Float
 from mlmath.arrays import Labels, Real
 from mlmath.compiled import as_argument, compiled
 from mlmath.linalg import pseudo_inverse
-from mlmath.optimize import newton_cg
+from mlmath.linalg.krylov import conjugate_gradients
 from mlmath.statistics.weights import present
 
 __all__ = ["LeftOut", "approximate", "changes", "exact"]
@@ -204,7 +204,7 @@ def _changes(loss, objective, params, X, y, sample_weight, numbers):
             return H @ v - product(v)
 
         def solve(left, b):
-            return newton_cg.conjugate_gradients(left, b, preconditioner=lambda r: inverse @ r)
+            return conjugate_gradients(left, b, preconditioner=lambda r: inverse @ r)
 
         step = lax.custom_linear_solve(left, own, solve, symmetric=True)
         sound = _solves(*lax.stop_gradient((step, left(step), own, H @ step)), inverse)

@@ -23,7 +23,7 @@ have none.
 >>> from mlmath.neural import batch_normalisation
 >>> params, state = batch_normalisation.init(1)
 >>> outputs, state = batch_normalisation.step(params, state, jnp.array([[1.0], [3.0]]))
->>> print(outputs.T.round(2), state.mean, state.variance)
+>>> print(outputs.T.round(2), state.center, state.variance)
 [[-1.  1.]] [0.2] [1.]
 
 References:
@@ -53,7 +53,7 @@ class Params(NamedTuple):
 class State(NamedTuple):
     """Running averages (3)."""
 
-    mean: Float[Array, " d"]  # m
+    center: Float[Array, " d"]  # m
     variance: Float[Array, " d"]  # v
 
 
@@ -69,7 +69,7 @@ def predict(
     """Normalise ONE example by the running averages, eq. (4)."""
     variance = state.variance + jnp.asarray(eps, x.dtype)
     deviation = jnp.sqrt(jnp.where(variance > 0, variance, 1))
-    return params.scale * (x - state.mean) / deviation + params.shift
+    return params.scale * (x - state.center) / deviation + params.shift
 
 
 def step(

@@ -33,7 +33,7 @@ True
 [0.  1.1]
 
 References:
-    Nocedal & Wright (2006), Numerical Optimization, §5.1 (conjugate gradients), §7.1.
+    Nocedal & Wright (2006), Numerical Optimization, §7.1.
 """
 
 from collections.abc import Callable
@@ -43,24 +43,16 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 from jax.flatten_util import ravel_pytree
-from jaxtyping import Array, Float
 
-from mlmath.arrays import Count, Real, Scalar
+from mlmath.arrays import Count, Scalar
+from mlmath.calculus import implicit
 from mlmath.certificate import Certificate, certify, superlinear_tolerance
+from mlmath.linalg.krylov import conjugate_gradients
 from mlmath.optimize import newton
 
-__all__ = ["conjugate_gradients", "minimize"]
-
+__all__ = ["minimize"]
 
 _FORCING = 0.25  # η
-
-
-class _Inner(NamedTuple):
-    x: Any
-    residual: Any
-    direction: Any
-    product: Any  # rᵀM⁻¹r
-    steps: Any
 
 
 class _State(NamedTuple):
@@ -71,53 +63,6 @@ class _State(NamedTuple):
     excess: Any  # estimate of L(x) − L*
     length: Any  # t of the next step
     steps: Any
-
-
-def conjugate_gradients(
-    linear: Callable[[Array], Array],
-    b: Float[Real, " p"],
-    *,
-    preconditioner: Callable[[Array], Array] | None = None,
-    tolerance: Scalar | None = None,
-    max_steps: Count | None = None,
-) -> Float[Array, " p"]:
-    """Solve ``linear(x) = b`` for a symmetric positive (semi)definite map.
-
-    Args:
-        linear: the map, x ↦ A x.
-        b: right-hand side; in the range of A if A is singular.
-        preconditioner: r ↦ M⁻¹r for a positive definite M that resembles A; M = I if None.
-        tolerance: η, the residual relative to b in the norm of M⁻¹; 4ε if None.
-        max_steps: most products; 10p if None.
-    """
-    b = jnp.asarray(b)
-    inverse = preconditioner or (lambda r: r)
-    if tolerance is None:
-        tolerance = superlinear_tolerance(b)
-    most = 10 * b.size if max_steps is None else max_steps
-
-    def step(s):
-        image = linear(s.direction)
-        curvature = s.direction @ image
-        along = s.product / jnp.where(curvature > 0, curvature, jnp.inf)  # flat: stay
-        residual = s.residual - along * image
-        preconditioned = inverse(residual)
-        product = residual @ preconditioned
-        return _Inner(
-            s.x + along * s.direction,
-            residual,
-            preconditioned + product / s.product * s.direction,
-            jnp.where(curvature > 0, product, 0),
-            s.steps + 1,
-        )
-
-    direction = inverse(b)
-    first = b @ direction
-    start = _Inner(jnp.zeros_like(b), b, direction, first, jnp.asarray(0))
-    found = lax.while_loop(
-        lambda s: (s.product > tolerance**2 * first) & (s.steps < most), step, start
-    ).x
-    return jnp.where(jnp.isfinite(first), found, jnp.nan)
 
 
 def minimize(
@@ -164,25 +109,16 @@ def minimize(
     if tolerance is None:
         tolerance = superlinear_tolerance(flat)
     state = _iterate(function, inverse, above, flat, tolerance * scale, max_steps)
-    x = unravel(_attach(objective, state.x, unravel, args, inverse(state.x)))
+
+    def stationarity(v, *args):
+        return ravel_pytree(jax.grad(objective)(unravel(v), *args))[0]
+
+    x = unravel(
+        implicit.attach_symmetric(stationarity, state.x, *args, preconditioner=inverse(state.x))
+    )
     return x, certify(
         objective(x, *args), state.excess, scale, steps=state.steps, tolerance=tolerance
     )
-
-
-def _attach(objective, flat, unravel, args, inverse):
-    """Solution with the implicit derivative in ``args``, of any order, matrix-free."""
-
-    def residual(v):
-        return ravel_pytree(jax.grad(objective)(unravel(v), *args))[0]
-
-    def solve(linear, b):
-        return conjugate_gradients(linear, b, preconditioner=inverse)
-
-    def tangent_solve(linear, b):
-        return lax.custom_linear_solve(linear, b, solve, symmetric=True)
-
-    return lax.custom_root(residual, lax.stop_gradient(flat), lambda _, v: v, tangent_solve)
 
 
 def _iterate(function, inverse, above, x, target, max_steps):

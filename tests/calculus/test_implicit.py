@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from jax import lax
 
 from mlmath.calculus import implicit
@@ -88,3 +89,31 @@ def test_a_known_value_has_the_derivatives_of_its_function():
             np.testing.assert_allclose(
                 second(first(ours))(0.5), second(first(plain))(0.5), rtol=1e-14
             )
+
+
+def test_without_a_matrix_the_derivative_is_the_same():
+    """∂x*/∂θ of the minimiser of Σ eˣ − θx, −H⁻¹ ∂g/∂θ = 1/θ, and its second derivative −1/θ²."""
+
+    def slope(x, a):
+        return jnp.exp(x) - a
+
+    def solved(a):
+        return implicit.attach_symmetric(slope, jnp.log(jax.lax.stop_gradient(a)), a)
+
+    a = jnp.array([1.0, 3.0, 0.5])
+    np.testing.assert_allclose(jax.jacfwd(solved)(a), np.diag(1 / a), atol=1e-12)
+    np.testing.assert_allclose(jax.jacrev(solved)(a), np.diag(1 / a), atol=1e-12)
+    second = jax.jacfwd(jax.jacrev(lambda a: jnp.sum(solved(a))))(a)
+    np.testing.assert_allclose(second, np.diag(-1 / np.asarray(a) ** 2), atol=1e-12)
+    lanes = jax.vmap(jax.grad(lambda a: jnp.sum(solved(a))))(jnp.stack([a, 2 * a]))
+    np.testing.assert_allclose(lanes, [1 / a, 1 / (2 * a)], atol=1e-12)
+
+
+@pytest.mark.parametrize("curvatures", [[1.0, 0.0], [1.0, -1.0]], ids=["singular", "indefinite"])
+def test_where_the_matrix_is_not_positive_definite_there_is_no_derivative(curvatures):
+    A = jnp.diag(jnp.array(curvatures))
+
+    def solved(b):
+        return implicit.attach_symmetric(lambda x, b: A @ x - b, jnp.zeros(2), b)
+
+    assert np.isnan(jax.grad(lambda b: jnp.sum(solved(b)))(jnp.zeros(2))).any()

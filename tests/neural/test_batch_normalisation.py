@@ -25,12 +25,14 @@ def test_a_step_is_its_definition():
         variance = sum(s * (x - mean) ** 2 for s, x in zip(S, X[:, j], strict=True)) / sum(S)
         expected = LEARNT.scale[j] * (X[:, j] - mean) / np.sqrt(variance + 1e-3) + LEARNT.shift[j]
         np.testing.assert_allclose(outputs[:, j], expected, rtol=1e-12)  # (2)
-        np.testing.assert_allclose(state.mean[j], 0.7 * BEFORE.mean[j] + 0.3 * mean)  # (3)
+        np.testing.assert_allclose(state.center[j], 0.7 * BEFORE.center[j] + 0.3 * mean)  # (3)
         np.testing.assert_allclose(state.variance[j], 0.7 * BEFORE.variance[j] + 0.3 * variance)
 
 
 def test_prediction_is_its_definition():
-    expected = LEARNT.scale * (X[0] - BEFORE.mean) / np.sqrt(BEFORE.variance + 1e-3) + LEARNT.shift
+    expected = (
+        LEARNT.scale * (X[0] - BEFORE.center) / np.sqrt(BEFORE.variance + 1e-3) + LEARNT.shift
+    )
     np.testing.assert_allclose(predict(LEARNT, BEFORE, X[0], eps=1e-3), expected, rtol=1e-13)
 
 
@@ -45,7 +47,7 @@ def test_the_averages_of_one_batch_shown_again_become_its_own():
     params, state = batch_normalisation.init(2)
     for _ in range(200):
         outputs, state = step(params, state, X)
-    np.testing.assert_allclose(state.mean, X.mean(axis=0), rtol=1e-8)
+    np.testing.assert_allclose(state.center, X.mean(axis=0), rtol=1e-8)
     np.testing.assert_allclose(mlmath.rows(lambda p, x: predict(p, state, x))(params, X), outputs)
 
 
@@ -64,7 +66,7 @@ def test_weight_two_is_the_row_twice_and_weight_zero_the_row_absent_whatever_it_
     holes = np.where(S[:, None] == 0, np.nan, X)
     (_, masked), found = slopes(holes, S, LEARNT)
     (_, plain), expected = slopes(X, S, LEARNT)
-    np.testing.assert_array_equal(masked.mean, plain.mean)
+    np.testing.assert_array_equal(masked.center, plain.center)
     for a, b in zip(jax.tree.leaves(found[2]), jax.tree.leaves(expected[2]), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-12)
     np.testing.assert_allclose(found[0], expected[0], rtol=1e-12)  # 0 in rows of weight 0
@@ -102,4 +104,4 @@ def test_what_has_no_mean_shows():
         step(LEARNT, BEFORE, X, sample_weight=0 * S),
     ):
         assert np.isnan(outputs).all()
-        assert np.isnan(state.mean).all()
+        assert np.isnan(state.center).all()

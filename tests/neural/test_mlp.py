@@ -60,7 +60,7 @@ def test_prediction_loss_and_objective_are_their_definitions():
 
 
 def test_a_fit_is_gradient_descent_on_the_penalised_mean_of_its_batches():
-    _, optimizer, state = mlp.begin(KEY, X, **NET, **NUMBERS)
+    state = mlp.begin(KEY, X, **NET, **NUMBERS).state
     params, edges, found = state.params, np.cumsum(S), []
     velocity = jax.tree.map(jnp.zeros_like, params)
 
@@ -128,7 +128,6 @@ def test_where_every_batch_is_the_whole_set_it_ends_at_a_stationary_point_and_sa
     assert fitted.certificate.converged
     slope = jax.grad(mlp.objective)(fitted.params, x, y, activation=activations.tanh, l2=0.1)
     np.testing.assert_allclose(flat(slope), 0, atol=1e-9)
-    assert float(fitted.certificate.objective) > 0.01
 
 
 def test_missing_values_in_rows_of_weight_zero_change_nothing_bit_for_bit():

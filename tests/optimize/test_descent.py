@@ -1,0 +1,173 @@
+"""What the minimisers share: their minima, their certificates, their derivatives, their limits."""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import scipy.optimize
+
+from mlmath.linear import logistic_regression
+from mlmath.optimize import conjugate_gradient, gradient_descent, landscapes, lbfgs, newton
+
+METHODS = {"gradient descent": gradient_descent, "l-bfgs": lbfgs, "cg": conjugate_gradient}
+every = pytest.mark.parametrize("name", METHODS)
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(40, 3))
+Y = (X @ [1.0, -1.0, 0.5] + RNG.logistic(size=40) > 0).astype(float)
+
+
+def minimize(name, *args, **options):
+    return METHODS[name].minimize(*args, **options)
+
+
+def smooth(x, a):
+    """Strictly convex, and nothing like a quadratic."""
+    return jnp.sum(jnp.exp(x) - a * x) + jnp.sum(x[1:] * x[:-1]) / 4 + jnp.sum(x**2) / 2
+
+
+@every
+@pytest.mark.parametrize("landscape", landscapes.STANDARD)
+def test_a_landscape_is_descended_to_a_minimum_as_scipy_finds_it(name, landscape):
+    standard = landscapes.STANDARD[landscape]
+    start = jnp.asarray(standard.start)
+    x, certificate = minimize(name, lambda x: standard.function(x), start, max_steps=50_000)
+    assert bool(certificate.converged)
+    peer = scipy.optimize.minimize(
+        lambda x: float(standard.function(jnp.asarray(x))), start, jac=jax.grad(standard.function)
+    )
+    assert float(standard.function(x)) <= peer.fun + 1e-8
+    distances = np.linalg.norm(np.asarray(standard.minima) - np.asarray(x)[None], axis=1)
+    assert distances.min() < 1e-3
+
+
+@every
+def test_logistic_regression_is_met_to_eight_digits(name):
+    theirs = logistic_regression.fit(X, Y, l2=0.7)
+    start = logistic_regression.Params(jnp.zeros(3), jnp.zeros(()))
+    x, certificate = minimize(
+        name, lambda p, l2: logistic_regression.objective(p, X, Y, l2=l2), start, 0.7,
+        tolerance=1e-14, max_steps=50_000,
+    )  # fmt: skip
+    np.testing.assert_allclose(x.weights, theirs.params.weights, rtol=1e-8)
+    np.testing.assert_allclose(certificate.objective, theirs.certificate.objective, rtol=1e-12)
+
+
+@every
+@pytest.mark.parametrize("steps", [0, 2, 10_000])
+def test_the_gap_is_the_relative_gradient(name, steps):
+    """Eq. (2)."""
+    start, a = jnp.array([2.0, -1.0, 0.5]), jnp.array([1.0, 3.0, 0.5])
+    x, certificate = minimize(name, smooth, start, a, max_steps=steps)
+    change = np.linalg.norm(jax.grad(smooth)(x, a)) * max(np.linalg.norm(x), 1)
+    np.testing.assert_allclose(certificate.gap, change / abs(float(smooth(start, a))), rtol=1e-6)
+    assert int(certificate.steps) <= steps
+    assert bool(certificate.converged) == (float(certificate.gap) <= 2.0 ** (-52 * 2 / 3))
+
+
+@every
+def test_derivatives_are_the_implicit_ones(name):
+    """First and second, forward and reverse, against differences of Newton's answer."""
+    start, a, v = jnp.zeros(3), jnp.array([1.0, 3.0, 0.5]), jnp.array([0.3, -0.2, 0.5])
+
+    def exact(t):
+        return jnp.sum(jnp.cos(newton.minimize(smooth, start, a + t * v, null_value=1.0)[0]))
+
+    def ours(t):
+        x, _ = minimize(name, smooth, start, a + t * v, tolerance=1e-15, max_steps=20_000)
+        return jnp.sum(jnp.cos(x))
+
+    h, value = 1e-3, jax.jit(exact)
+    first = (8 * (value(h) - value(-h)) - (value(2 * h) - value(-2 * h))) / (12 * h)
+    second = (value(1e-2) - 2 * value(0.0) + value(-1e-2)) / 1e-4
+    forward = jax.jit(lambda t: jax.jvp(ours, (t,), (1.0,))[1])
+    reverse = jax.jit(jax.grad(ours))
+    np.testing.assert_allclose(forward(0.0), first, rtol=1e-7)
+    np.testing.assert_allclose(reverse(0.0), first, rtol=1e-7)
+    np.testing.assert_allclose(jax.jit(jax.grad(forward))(0.0), second, rtol=1e-3)
+    np.testing.assert_allclose(jax.jvp(reverse, (0.0,), (1.0,))[1], second, rtol=1e-3)
+
+
+@every
+def test_the_derivative_of_the_objective_is_that_of_the_minimum(name):
+    start, a = jnp.zeros(3), jnp.array([1.0, 3.0, 0.5])
+    slope = jax.grad(lambda a: minimize(name, smooth, start, a)[1].objective)(a)
+    x, _ = minimize(name, smooth, start, a)
+    np.testing.assert_allclose(slope, jax.grad(smooth, argnums=1)(x, a), atol=1e-8)
+
+
+@every
+def test_no_matrix_is_formed_in_the_fit_or_its_derivative(name):
+    d = 3000
+
+    def fitted(a):
+        return jnp.sum(minimize(name, smooth, jnp.zeros(d), a)[0] ** 2)
+
+    program = jax.jit(jax.grad(fitted)).lower(jnp.ones(d)).as_text()
+    assert f"x{d}x" in program or f"<{d}x" in program
+    assert f"{d}x{d}" not in program
+
+
+@every
+def test_lanes_are_alone_and_a_start_at_the_end_stays(name):
+    starts, a = jnp.array([[2.0, -1.0, 0.5], [0.0, 0.0, 0.0]]), jnp.array([1.0, 3.0, 0.5])
+    run = jax.jit(partial(minimize, name, smooth))
+    together, proofs = jax.vmap(lambda x: run(x, a))(starts)
+    for k, start in enumerate(starts):
+        alone, proof = run(start, a)
+        np.testing.assert_allclose(together[k], alone, rtol=1e-9, atol=1e-12)
+        assert int(proofs.steps[k]) == int(proof.steps)
+    x, proof = run(together[0], a, null_value=smooth(starts[0], a))
+    assert int(proof.steps) == 0
+    np.testing.assert_array_equal(x, together[0])
+
+
+@every
+def test_float32_is_first_class(name):
+    start, a = np.zeros(3, np.float32), np.array([1.0, 3.0, 0.5], np.float32)
+    x, certificate = minimize(name, smooth, start, a)
+    assert x.dtype == certificate.gap.dtype == np.float32
+    assert bool(certificate.converged)
+    reference, _ = minimize(name, smooth, start.astype(float), a.astype(float))
+    np.testing.assert_allclose(x, reference, atol=1e-3)
+
+
+@every
+def test_a_new_number_compiles_nothing(name):
+    traced = []
+
+    @jax.jit
+    def run(start, a, tolerance, steps):
+        traced.append(0)
+        return minimize(name, smooth, start, a, tolerance=tolerance, max_steps=steps)
+
+    for number in (1.0, 2.0):
+        run(jnp.full(3, number), jnp.full(3, number), number * 1e-9, int(100 * number))
+    assert len(traced) == 1
+
+
+@every
+@pytest.mark.parametrize("start", [[np.nan, 0.0, 0.0], [1e308, 0.0, 0.0]], ids=["nan", "overflow"])
+def test_a_start_without_a_value_proves_nothing(name, start):
+    _, certificate = minimize(name, smooth, jnp.array(start), jnp.ones(3))
+    assert not bool(certificate.converged)
+    assert np.isnan(float(certificate.gap))
+
+
+@every
+def test_where_nothing_bounds_the_objective_the_last_finite_iterate_comes_back(name):
+    x, certificate = minimize(name, lambda x: -jnp.sum(x**3), jnp.ones(2), max_steps=200)
+    assert np.isfinite(x).all()
+    assert not bool(certificate.converged)
+
+
+@every
+@pytest.mark.parametrize("factor", [1e-8, 1e8])
+def test_a_factor_on_the_objective_changes_nothing(name, factor):
+    start, a = jnp.array([2.0, -1.0, 0.5]), jnp.array([1.0, 3.0, 0.5])
+    (x, proof), (y, plain) = (
+        minimize(name, lambda x, f: f * smooth(x, a), start, f, max_steps=15) for f in (factor, 1.0)
+    )
+    np.testing.assert_allclose(x, y, rtol=1e-6)
+    np.testing.assert_allclose(proof.gap, plain.gap, rtol=1e-3)
