@@ -19,6 +19,7 @@ from mlmath.certificate import certify
 from mlmath.evaluate import folds, selection
 from mlmath.linalg import least_squares as columns
 from mlmath.linear import logistic_regression, perceptron, ridge
+from mlmath.neural import losses
 from mlmath.optimize import momentum, newton
 from mlmath.plot import regression
 from mlmath.statistics import standardise, weights
@@ -72,6 +73,11 @@ MISUSE = [
         ),
         "linear.logistic_regression.fit: start (weights float64[3], bias float64[]) does not fit "
         "the other arguments with n = 5 (from X) and d = 2 (from X).",
+    ),
+    (
+        lambda: losses.squared(Y[:, None], Y),
+        "neural.losses.squared: outputs must be a float array of shape (k,), got float64[5, 1]; "
+        "flatten the column with .ravel().",
     ),
     (
         lambda: weights.present([[1.0]], Y, None),
@@ -181,7 +187,7 @@ def test_misuse_is_one_sentence(misuse, sentence):
 def test_misuse_is_refused_in_every_package_of_the_house():
     refused = {sentence.split(".")[0] for _, sentence in MISUSE}
     packages = {m.name for m in pkgutil.iter_modules(mlmath.__path__) if m.ispkg}
-    assert packages - refused <= {"cli", "data"}  # pass no arrays to public functions
+    assert packages - refused <= {"cli", "data", "scale"}  # take files, tables and any trees
 
 
 _SILENT = ("mlmath.cli", "mlmath.arguments", "mlmath.nearest", "mlmath.rooms")  # pass no arrays
