@@ -30,7 +30,11 @@ def folder(out: Path, resume: Path | None, description: dict[str, Any]) -> Path:
         made = report.run_folder(out)
         describe(made, description)
         return made
-    if not resume.exists() or not any(resume.iterdir()):
+    if resume.is_dir():
+        from mlmath.scale import files
+
+        files.clear(resume)  # killed before its first file had a name, a run has not begun
+    if not resume.exists() or (resume.is_dir() and not any(resume.iterdir())):
         return folder(resume, None, description)
     path = resume / _DESCRIPTION
     try:

@@ -29,6 +29,19 @@ def test_to_resume_nothing_is_to_begin(tmp_path, there):
     assert not (tmp_path / "unused").exists()
 
 
+def test_a_run_killed_before_its_first_file_had_a_name_begins(tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / ".training.json.abc.partial").write_bytes(b"half")
+    made = progress.folder(tmp_path / "unused", tmp_path / "run", DESCRIPTION)
+    assert [path.name for path in made.iterdir()] == ["training.json"]
+
+
+def test_a_file_is_no_run_to_resume(tmp_path):
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(Refusal, match="holds no training to resume"):
+        progress.folder(tmp_path / "unused", tmp_path / "file", DESCRIPTION)
+
+
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
