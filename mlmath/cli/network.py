@@ -8,6 +8,7 @@ losses and checkpoints, until ``run.json`` says that it is done.
 
 import json
 import math
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -49,9 +50,11 @@ OPTIONS = [
     flags.Option("activation", Literal[ACTIVATIONS], "of the hidden layers", "relu"),
     flags.Option("patience", int | None, "stop after so many steps without a lower validation loss",
                  None, "STEPS"),
-    flags.Option("chunk", int, "steps between two checkpoints", 100, "STEPS"),
+    flags.Option("chunk", int, "steps between two checkpoints, and two looks at the validation",
+                 100, "STEPS"),
     flags.Option("task", Literal[TASKS], "what to predict; auto takes text and few whole numbers "
                  "for classes", "auto"),
+    flags.Option("seed", int, "of the held-out rows, the first parameters and the batches", 0),
     flags.Option("resume", Path | None, "go on with the run in this folder, or begin one there",
                  None, "RUN"),
 ]  # fmt: skip
@@ -109,7 +112,8 @@ def problem(known: Any, rows: Any, params: Any, Z: Any, predicted: Any) -> Any:
     kept = np.where(scores.held_out(rows.y, classes, seed), 0, rows.weight)
     weight = np.where(training.validating(rows.y, kept, classes, seed, patience), 0, kept)
     network = networks.inner(params, known.record["raw"])
-    padded = pipeline.padded(Z, networks.standard(network, rows.y), weight, "float64")
+    y = networks.standard(network, rows.target).astype(known.record["dtype"])
+    padded = pipeline.padded(Z, y, weight, "float64")
     numbers = networks.choices(asked["activation"], classes) | {"l2": float(l2)}
     return saved.Problem(mlp, network.net, padded, numbers, predicted)
 
@@ -124,6 +128,8 @@ def _refuse(options):
         value = getattr(options, name)
         if value is not None and value < 1:
             raise Refusal(f"--{name} must be a whole number from 1, got {value}.")
+    if not 0 <= options.seed < 2**31:
+        raise Refusal(f"--seed must be from 0 to {2**31 - 1}, got {options.seed}.")
     if options.resume is not None and options.out is not None:
         raise Refusal("--resume names the folder already; leave out --out.")
 
@@ -138,41 +144,68 @@ def _run(asked):
     gathered = examples.gather(source, task, options)
     dtype = runtime.prepare(options.dtype)
     values |= {key: getattr(options, key) for key in _CHOSEN}
+    ready = training.prepare(gathered, options, values, dtype)
     stamp = time.strftime(f"{name}-{source.name}-%Y%m%d-%H%M%S")
     out = options.out or runs.unused(Path("runs") / stamp)
-    folder = progress.folder(out, options.resume, _description(source, gathered, asked, dtype))
-    if progress.finished(folder):
-        print(f"'{folder}' is finished; `mlmath predict {folder} DATA` applies it.")
-        return 0
-    trained = training.train(gathered, options, values, dtype, folder)
-    found = fit.heading(name, command, dtype, values)
-    found |= record(source, trained, options, values)
-    facts = summary.facts(found)
-    title, formula = methods.title(method), methods.formula(method)
-    section = report.Section(title, formula, facts, figures(trained, options.raw))
-    page = report.page(f"{name} on {source.name}", command, [section])
-    runs.write_params(folder, trained.outcome.params)
-    report.write(folder / "report.html", page)
-    runs.write_record(folder, found)
-    progress.finish(folder)
+    told = _description(source, gathered, asked, dtype), _about(), command
+    with progress.folder(out, options.resume, *told) as (folder, remarks):
+        if not progress.finished(folder):
+            try:
+                trained = training.train(ready, options, values, folder, remarks)
+            except KeyboardInterrupt:
+                again = f"the same command with --resume {folder} goes on"
+                print(f"mlmath: {again} from the last checkpoint", file=sys.stderr)
+                raise
+            found = fit.heading(name, command, dtype, values)
+            _save(folder, found | record(source, trained, options, values), trained)
+        progress.finish(folder)
+    found = runs.read_record(folder)
     if options.json:
         print(json.dumps({"run": str(folder), **found}, indent=2, ensure_ascii=False), flush=True)
     else:
-        display.facts(title, facts | {"run": f"{folder} (open report.html)"})
+        facts = summary.facts(found) | {"run": f"{folder} (open report.html)"}
+        display.facts(methods.title(method), facts)
     return 0
+
+
+def _save(folder, found, trained):
+    """``run.json`` comes last, for it says that all is there."""
+    method, name = methods.find(found["model"]), found["data"]["name"]
+    section = report.Section(
+        methods.title(method), methods.formula(method), summary.facts(found),
+        figures(trained, found["raw"]),
+    )  # fmt: skip
+    page = report.page(f"{found['model']} on {name}", found["command"], [section])
+    runs.write_params(folder, trained.outcome.params)
+    report.write(folder / "report.html", page)
+    runs.write_record(folder, found)
 
 
 def record(
     source: Any, trained: training.Trained, options: Any, values: dict[str, Any]
 ) -> dict[str, Any]:
     """Return what ``run.json`` says of the data, the options and the training."""
-    found = fit.record(source, methods.METHODS["mlp"], trained.gathered, options, trained.outcome)
-    state, entries = trained.driven.state, trained.driven.entries
-    taken = {"steps": int(state.run.step), "last_loss": training.mean(entries[-100:])}
+    ready, driven = trained.ready, trained.driven
+    found = fit.record(source, methods.METHODS["mlp"], ready.gathered, options, trained.outcome)
+    state = driven.state
+    taken = {
+        "steps": int(state.run.step), "taken": int(state.run.optimizer.taken),
+        "last_loss": training.mean(driven.entries[-100:]),
+    }  # fmt: skip
     if values["patience"] is not None:
         taken |= {"best_step": int(state.best.step), "validation_loss": float(state.best.loss)}
-    rows = {"rows_fitted": trained.rows, "rows_held_out": int(trained.held.sum())}
-    return found | rows | {"training": taken, "remarks": trained.driven.remarks}
+    rows = {"rows_fitted": int((ready.weight > 0).sum()), "rows_held_out": int(ready.held.sum())}
+    seconds = dict(zip(("training", "steps"), trained.outcome.seconds, strict=True))
+    return found | rows | {"training": taken, "seconds": seconds, "remarks": driven.remarks}
+
+
+def _about():
+    """What need not be alike, but may change the last digits."""
+    import jax
+
+    from mlmath import __version__
+
+    return {"mlmath": __version__, "jax": jax.__version__, "device": runtime.device()}
 
 
 def _description(source, gathered, asked, dtype):
@@ -197,7 +230,8 @@ def figures(trained: training.Trained, raw: Any) -> dict[str, bytes]:
     from mlmath.cli import figures as shown
     from mlmath.cli import pictures
 
-    drawn = {"Loss of each batch": report.png(_curve(trained.driven.entries))}
+    curve = _curve(trained.driven.entries)
+    drawn = {"Loss of each batch": report.png(curve)} if curve else {}
     held = trained.outcome.held
     if held is not None:
         draw = {0: shown.number, 2: shown.two}.get(len(held.labels), shown.several)
@@ -210,6 +244,8 @@ def _curve(entries):
 
     from mlmath.plot import training as drawing
 
+    if not entries:
+        return None
     losses = [math.nan if entry["loss"] is None else entry["loss"] for entry in entries]
     judged = [(e["step"], e["validation"]) for e in entries if e.get("validation") is not None]
     if not judged:

@@ -17,6 +17,7 @@ import numpy as np
 from jax.tree_util import Partial
 
 from mlmath.cli import methods, pipeline
+from mlmath.cli.refusal import Refusal
 from mlmath.compiled import compiled
 from mlmath.data import columns as tables
 from mlmath.neural import activations, losses, mlp
@@ -77,12 +78,20 @@ def part(architecture: Architecture) -> pipeline.Part:
 def prepared(
     architecture: Architecture, gathered: Any, weight: np.ndarray, raw: Any, dtype: str
 ) -> Prepared:
-    """Draw a network for the examples, and put them in the units in which it is trained."""
+    """Draw a network for the examples, and put them in the units in which it is trained.
+
+    Raises:
+        Refusal: if ``dtype`` does not hold the numbers, or how the target varies.
+    """
     composed = pipeline.model(part(architecture), gathered.columns, raw)
     matrix = tables.encode(gathered.columns, gathered.features).matrix
-    padded = pipeline.padded(matrix, gathered.y, weight, dtype)
+    with np.errstate(over="ignore"):
+        padded = pipeline.padded(matrix, gathered.y, weight, dtype)
+    if not (np.isfinite(padded.X).all() and np.isfinite(padded.y).all()):
+        raise Refusal(f"the table holds numbers that are too large for {dtype}; scale them down.")
     first = composed.fit(padded.X, padded.y, sample_weight=padded.weight).params
     network = inner(first, raw)
+    _refuse_lost(network, gathered, dtype)
     y = standard(network, gathered.y).astype(dtype)
     Z = pipeline.features(methods.METHODS["mlp"], gathered.columns, raw, first, matrix, dtype)
     return Prepared(composed, first, network, pipeline.padded(Z, y, weight, dtype))
@@ -155,6 +164,19 @@ def choices(activation: str, classes: int) -> dict[str, Any]:
     """Error and activation, as ``mlp.objective`` takes them."""
     error = losses.softmax_cross_entropy if classes else losses.squared
     return {"error": Partial(error), "activation": Partial(getattr(activations, activation))}
+
+
+def _refuse_lost(network, gathered, dtype):
+    """A hundredth of the deviation of y is less than y can be rounded by."""
+    if network.target == ():
+        return
+    center, scale = float(network.target.center[0]), float(network.target.scale[0])
+    if np.finfo(dtype).eps * abs(center) > scale / 100:
+        wider = ", or say --dtype float64" if dtype == "float32" else ""
+        raise Refusal(
+            f"{dtype} does not hold how the target '{gathered.target}' varies beside its mean "
+            f"{center:.6g}; subtract a number from it{wider}."
+        )
 
 
 def _key(architecture):

@@ -1,6 +1,7 @@
 """Pictures of a network that looks at images: columns named ``…_row_column`` are pixels.
 
-A pixel that is not among the columns, as one that never varies, is drawn as 0.
+Rows and columns are counted from 0 or 1, and at least half of the pixels must be there; one that is
+not among the columns, as one that never varies, is drawn as 0.
 """
 
 import re
@@ -23,14 +24,17 @@ def pixels(names: list[str]) -> np.ndarray | None:
     if len({match[1] if match else None for match in found}) != 1 or not found[0]:
         return None
     places = np.array([[int(match[2]), int(match[3])] for match in found if match])
-    return places if len(np.unique(places, axis=0)) == len(places) else None
+    first, (height, width) = places.min(axis=0), places.max(axis=0) + 1
+    different = len(np.unique(places, axis=0)) == len(places)
+    filled = len(places) >= height * width / 2 and min(height, width) > 1
+    return places if different and filled and (first <= 1).all() else None
 
 
 def figures(trained: Any, raw: Any) -> dict[str, bytes]:
     """The images that were judged worst, and the first layer; nothing without pixels."""
     from mlmath.plot import images
 
-    gathered, held = trained.gathered, trained.outcome.held
+    gathered, held = trained.ready.gathered, trained.outcome.held
     numbers = all(column.categories is None for column in gathered.columns)
     places = pixels([column.name for column in gathered.columns]) if numbers else None
     if places is None:
@@ -43,7 +47,7 @@ def figures(trained: Any, raw: Any) -> dict[str, bytes]:
     found = {"Weights of the first layer, one picture per unit": report.png(drawn)}
     if held is None or not held.labels:
         return found
-    seen = gathered.features.filter(trained.held).to_numpy().astype(float)
+    seen = gathered.features.filter(trained.ready.held).to_numpy().astype(float)
     worst = images.worst_judged(
         _placed(seen, places, shape), held.observed.astype(int), held.predicted,
         sample_weight=held.weight, names=[str(label) for label in held.labels],

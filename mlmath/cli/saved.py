@@ -54,6 +54,7 @@ class Rows(NamedTuple):
     weight: Any  # (n,)
     numbers: Any  # (n,) of the rows in the file, from 1
     height: int  # rows of the file
+    target: Any  # (n,) y before it was rounded
 
 
 class Problem(NamedTuple):
@@ -151,10 +152,10 @@ def examples(saved: Saved, table: Any) -> Rows:
     if not counted.any():
         raise Refusal("every row has a gap, so there is nothing to score.")
     kept = pl.Series(counted)
-    y = _targets(saved, observed[target], counted)[counted]
+    exact = _targets(saved, observed[target], counted)[counted]
     X = tables.encode(saved.columns, chosen.filter(kept)).matrix
-    X, y, weight = (a.astype(record["dtype"]).astype(float) for a in (X, y, weight[counted]))
-    return Rows(X, y, weight, np.flatnonzero(counted) + 1, table.height)
+    X, y, weight = (a.astype(record["dtype"]).astype(float) for a in (X, exact, weight[counted]))
+    return Rows(X, y, weight, np.flatnonzero(counted) + 1, table.height, exact)
 
 
 def problem(saved: Saved, rows: Rows) -> Problem:

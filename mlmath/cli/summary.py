@@ -39,10 +39,11 @@ def facts(record: dict[str, Any], most: int = 12) -> dict[str, str]:
     from mlmath.cli import scores
 
     left_out = f", {record['rows_left_out']} left out" if record["rows_left_out"] else ""
+    held = f" fitted, {record['rows_held_out']} held out" if "training" in record else ""
     labels = f" ({', '.join(map(str, record['labels']))})" if record["labels"] else ""
     proof = {"certificate": _proof(record)} | _why(record)
     return {
-        "data": f"{record['data']['name']}: {record['rows_fitted']} rows{left_out}, "
+        "data": f"{record['data']['name']}: {record['rows_fitted']} rows{held}{left_out}, "
         f"{len(record['columns'])} columns",
         "target": record["target"] + labels,
         "held-out score": scores.sentence(record["held_out"]),
@@ -54,10 +55,10 @@ def facts(record: dict[str, Any], most: int = 12) -> dict[str, str]:
 
 
 def _seconds(record):
-    first, again = record["seconds"]["first"], record["seconds"]["again"]
-    if "training" not in record:
-        return f"{first:.2f} the first fit, {again:.3f} again"
-    return f"{first:.2f}, of which {again:.2f} for steps"
+    seconds = record["seconds"]
+    if "training" in record:
+        return f"{seconds['training']:.2f}, of which {seconds['steps']:.2f} for steps"
+    return f"{seconds['first']:.2f} the first fit, {seconds['again']:.3f} again"
 
 
 def _training(record):
@@ -65,7 +66,11 @@ def _training(record):
     taken = record.get("training")
     if taken is None:
         return {}
-    ended = f"{taken['steps']} steps, loss of the last batches {taken['last_loss']:.4g}"
+    refused = taken["steps"] - taken["taken"]
+    left_out = f", {refused} of them refused, as they left the finite numbers" if refused else ""
+    ended = f"{taken['steps']} steps{left_out}"
+    if taken["last_loss"] is not None:
+        ended += f", loss of the last batches {taken['last_loss']:.4g}"
     if "best_step" in taken:
         ended += (
             f"; least validation loss {taken['validation_loss']:.4g} at step {taken['best_step']}"

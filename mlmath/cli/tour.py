@@ -101,7 +101,8 @@ def _train(proved, seed, dtype):
     method, source = methods.find("mlp"), readers.read("digits")
     options, values = fit.Plain(seed=seed), network.defaults() | NETWORK
     gathered = examples.gather(source, method.task, options)
-    trained = training.train(gathered, options, values, dtype, None)
+    ready = training.prepare(gathered, options, values, dtype)
+    trained = training.train(ready, options, values, None, [])
     proved["mlp"] = trained.outcome.certificate["converged"]
     facts = summary.facts(network.record(source, trained, options, values) | {"dtype": dtype})
     return report.Section(

@@ -137,6 +137,7 @@ def _verify(options, known, claim):
     problem = saved.problem(known, rows)
     found = {
         "run": str(options.run), "data": source.name, "fitted_to_it": fitted, "rows": len(rows.y),
+        "rows_of_the_fit": known.record.get("rows_fitted") if known.method.driver else None,
         "rows_left_out": rows.height - len(rows.y), "claimed": None, "computed": None,
         "holds": None, "why": f"not verified: '{options.data}' is not the table that was fitted "
         f"(its SHA-256 differs), and run.json makes its claim about that one.",
@@ -229,7 +230,9 @@ def _facts(found):
     from mlmath.cli import scores
 
     left_out = f", {found['rows_left_out']} left out" if found["rows_left_out"] else ""
-    kind = "those that were fitted" if found["fitted_to_it"] else "not those that were fitted"
+    fitted = found["rows_of_the_fit"]
+    some = f"{fitted} of them were fitted" if fitted else "those that were fitted"
+    kind = some if found["fitted_to_it"] else "not those that were fitted"
     facts = {"data": f"{found['data']}: {found['rows']} rows{left_out}; {kind}"}
     if found["fitted_to_it"]:
         claimed, computed = found["claimed"], found["computed"]

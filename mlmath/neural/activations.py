@@ -16,7 +16,8 @@ and of a vector, whose outputs are positive and sum to one,
 At the kinks of ``relu``, ``leaky_relu`` and ``elu`` the derivative at 0 is the one from the left:
 0, s and α. For x → ∞ sigmoid and tanh go to 1, the others of (1) to (5) like x; for x → −∞ tanh
 goes to −1, elu to −α, leaky_relu like s x, and but for the identity the rest to 0. No value and no
-first or second derivative overflows on the way. NaN stays NaN.
+first or second derivative of a finite x overflows on the way; x = ±∞ itself has no derivative in
+gelu and silu. NaN stays NaN.
 
 >>> import jax, jax.numpy as jnp
 >>> from mlmath.neural import activations

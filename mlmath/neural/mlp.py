@@ -39,11 +39,11 @@ operations per step on B examples, as three products of matrices per layer.
 >>> (mlmath.rows(mlp.predict)(fitted.params, X) > 0).squeeze().astype(int).tolist()
 [0, 1, 1, 0]
 
-A loop of one's own, here of one round, which logs and saves, has the same parameters bit for bit:
+A loop of one's own, which can log and save between its rounds, takes the same steps:
 
 >>> loss, optimizer, state = mlp.begin(jax.random.key(0), X, **given)
 >>> state, values = stochastic.run(loss, optimizer, state, X, y, steps=1000)
->>> bool((state.params.layers[0].weights == fitted.params.layers[0].weights).all())
+>>> bool(jnp.allclose(state.params.layers[0].weights, fitted.params.layers[0].weights))
 True
 
 References:

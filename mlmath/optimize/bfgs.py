@@ -70,7 +70,7 @@ def minimize(
     """
     return descent.minimize(
         objective, start, *args,
-        method=descent.Method(_begin, _turn), attach=implicit.attach,
+        method=descent.Method(_turn, _begin), attach=implicit.attach,
         null_value=null_value, curvature=curvature, tolerance=tolerance, max_steps=max_steps,
     )  # fmt: skip
 

@@ -73,13 +73,9 @@ def minimize(
     """
     return descent.minimize(
         objective, start, *args,
-        method=descent.Method(_begin, _turn), attach=implicit.attach_symmetric,
+        method=descent.Method(_turn), attach=implicit.attach_symmetric,
         null_value=null_value, curvature=curvature, tolerance=tolerance, max_steps=max_steps,
     )  # fmt: skip
-
-
-def _begin(x):
-    return ()
 
 
 def _turn(aim, before, found):

@@ -23,7 +23,7 @@ of the answer are the implicit ones, which exist where ∇²L(x) is regular.
 >>> from mlmath.calculus import implicit
 >>> from mlmath.optimize import descent
 >>> steepest = descent.Method(
-...     lambda x: (), lambda aim, before, found: descent.Aim(-found.point.gradient, 0.5, ())
+...     lambda aim, before, found: descent.Aim(-found.point.gradient, 0.5, ())
 ... )
 >>> x, certificate = descent.minimize(
 ...     lambda x, a: jnp.sum((x - a) ** 2), jnp.zeros(2), 3.0,
@@ -62,11 +62,15 @@ class Aim(NamedTuple):
     memory: Any  # what the method keeps of earlier steps
 
 
+def _nothing(x):
+    return ()
+
+
 class Method(NamedTuple):
     """What tells one method from another."""
 
-    begin: Callable[..., Any]  # x -> memory before the first step
     turn: Callable[..., Aim]  # Aim, line_search.Point before, line_search.Found -> Aim
+    begin: Callable[..., Any] = _nothing  # x -> memory before the first step
 
 
 class _State(NamedTuple):

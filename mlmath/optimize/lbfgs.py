@@ -88,7 +88,7 @@ def minimize(
 
     return descent.minimize(
         objective, start, *args,
-        method=descent.Method(begin, _turn), attach=implicit.attach_symmetric,
+        method=descent.Method(_turn, begin), attach=implicit.attach_symmetric,
         null_value=null_value, curvature=curvature, tolerance=tolerance, max_steps=max_steps,
     )  # fmt: skip
 

@@ -119,6 +119,9 @@ def run(
         sample_weight: sᵢ, ones if None.
         batch_size: B; fixes a shape.
         steps: how many; fixes a shape.
+
+    Raises:
+        ValueError: if there are no rows, or a batch holds none.
     """
     return _run(
         as_argument(loss), optimizer, state, X, y, sample_weight,
@@ -147,6 +150,8 @@ def _rows(X, y, weight):
 
 def _draw(rows, batch_size, state):
     """Rows of batch t, by (2): the one on whose stretch of [0, Σs) a uniform place falls."""
+    if batch_size < 1:
+        raise ValueError(f"batch_size must be at least 1, got {batch_size}.")
     key = jax.random.fold_in(state.key, state.step)
     total = rows.edges[-1]
     place = jax.random.uniform(key, (batch_size,), total.dtype) * total

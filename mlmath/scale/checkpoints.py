@@ -1,8 +1,8 @@
 """Checkpoints: the state of a run at a step, so that a killed run goes on from there.
 
 A checkpoint is one file, written whole or not at all (``scale.files``), with a checksum; the two
-newest are kept. The newest that is sound is what a run resumes from; one that is truncated
-or altered is passed over, with a sentence, for the one before it.
+newest are kept. The newest that is sound is what a run resumes from; one that is truncated,
+altered or misnamed is passed over, with a sentence, for the one before it.
 
 >>> import tempfile
 >>> from pathlib import Path
@@ -23,11 +23,19 @@ import re
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from mlmath.scale import files, tensors
 
 __all__ = ["Found", "latest", "paths", "save"]
 
 _KEPT = 2  # the newest, and one to fall back on
+_NAME = re.compile(r"step-\d{1,18}\.safetensors")
+
+
+class _Content(NamedTuple):
+    step: Any
+    state: Any
 
 
 class Found(NamedTuple):
@@ -44,7 +52,8 @@ def save(folder: Path, state: Any, step: int) -> None:
     Raises:
         OSError: if it cannot be written; the earlier ones are as they were.
     """
-    files.write(folder / f"step-{step:012}.safetensors", tensors.dump(state))
+    content = tensors.dump(_Content(np.int64(step), state))
+    files.write(folder / f"step-{step:012}.safetensors", content)
     for path in [path for path in paths(folder) if _step(path) <= step][:-_KEPT]:
         path.unlink(missing_ok=True)
 
@@ -54,7 +63,10 @@ def latest(folder: Path, expected: Any) -> Found:
     remarks: list[str] = []
     for path in reversed(paths(folder)):
         try:
-            return Found(_step(path), tensors.load(path, expected), tuple(remarks))
+            step, state = tensors.load(path, _Content(np.int64(0), expected))
+            if step != _step(path):
+                raise tensors.Damaged(f"{path} is damaged: it is of step {step}.")
+            return Found(_step(path), state, tuple(remarks))
         except tensors.Damaged as error:
             remarks.append(f"{str(error).rstrip('.')}; passed over.")
     return Found(None, None, tuple(remarks))
@@ -62,8 +74,7 @@ def latest(folder: Path, expected: Any) -> Found:
 
 def paths(folder: Path) -> list[Path]:
     """Checkpoints in a folder, the newest last."""
-    named = [path for path in folder.glob("step-*.safetensors") if re.search(r"-\d+\.", path.name)]
-    return sorted(named, key=_step)
+    return sorted((path for path in folder.iterdir() if _NAME.fullmatch(path.name)), key=_step)
 
 
 def _step(path):

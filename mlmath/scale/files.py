@@ -3,6 +3,8 @@
 A file is written under a temporary name, flushed to the disk and renamed; a rename within a folder
 is one act of the file system, and the folder is flushed after it. Who opens the name finds the old
 content or the new one. What a killed process leaves is a hidden file that :func:`clear` removes.
+A folder is locked by the process that works in it, and freed by the system when that ends, however
+it ends.
 
 >>> import tempfile
 >>> from pathlib import Path
@@ -18,9 +20,11 @@ References:
 
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["clear", "flush_folder", "write"]
+__all__ = ["clear", "flush_folder", "locked", "write"]
 
 _MARK = ".partial"
 
@@ -54,7 +58,24 @@ def flush_folder(folder: Path) -> None:
         os.close(handle)
 
 
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Keep other processes from locking the folder while the block runs.
+
+    Raises:
+        BlockingIOError: if another process has locked it.
+    """
+    import fcntl
+
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(handle)
+
+
 def clear(folder: Path) -> None:
-    """Remove what killed processes left half-written; nobody may write there meanwhile."""
+    """Remove what killed processes left half-written; the folder should be locked."""
     for path in folder.glob(f".*{_MARK}"):
         path.unlink(missing_ok=True)

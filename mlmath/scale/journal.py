@@ -32,12 +32,18 @@ def append(path: Path, entries: Iterable[Mapping[str, Any]]) -> None:
     """Add entries at the end and flush them to the disk.
 
     Raises:
-        OSError: if they cannot be written; a part of them may be there.
+        OSError: if they cannot be written; the file is as it was.
     """
-    with path.open("a", encoding="utf-8") as file:
-        file.writelines(map(_line, entries))
-        file.flush()
-        os.fsync(file.fileno())
+    size = path.stat().st_size if path.exists() else 0
+    try:
+        with path.open("a", encoding="utf-8") as file:
+            file.writelines(map(_line, entries))
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError:
+        if path.exists():
+            os.truncate(path, size)  # once the file is closed, which writes what is left
+        raise
 
 
 def trim(path: Path, step: int) -> None:
@@ -68,4 +74,5 @@ def _entry(line):
         entry = json.loads(line)
     except ValueError:
         return None
-    return entry if isinstance(entry, dict) and type(entry.get("step")) is int else None
+    whole = isinstance(entry, dict) and type(entry.get("step")) is int and "loss" in entry
+    return entry if whole else None

@@ -13,7 +13,8 @@ Then it appends the losses to a journal, writes a checkpoint and yields the chun
 iterates draws progress or breaks off. All that (1) and (2) need is in the :class:`State` and goes
 into the checkpoint: a run that is killed at any moment and resumed ends in the same bits
 as one that was not, on one machine and version. Where it was killed before its first checkpoint it
-begins again. A checkpoint that cannot be written is a remark of the chunk, not the end of the run.
+begins again. What cannot be written is a remark of the chunk, not the end of the run: the entries
+are written with those of the next chunk, and no checkpoint before them.
 
 >>> import tempfile
 >>> from functools import partial
@@ -135,6 +136,7 @@ def run(
     for name, value in (("chunk", chunk), ("patience", patience)):
         if value is not None and value < 1:
             raise ValueError(f"{name} must be at least 1, got {value}.")
+    pending: list[dict[str, Any]] = []
     while (done := int(state.run.step)) < steps and not _exhausted(state, validate, patience):
         began = time.perf_counter()
         position, losses = advance(state.run, steps=min(chunk, steps - done))
@@ -143,7 +145,9 @@ def run(
         validation = None if validate is None else float(validate(position.params))
         state = State(position, _judged(state.best, position, validation))
         entries = _entries(done, losses, validation)
-        remarks = () if folder is None else _written(folder, state, entries)
+        pending, remarks = (
+            ([], ()) if folder is None else _written(folder, state, pending + entries)
+        )
         yield Chunk(state, entries, seconds, remarks)
 
 
@@ -167,14 +171,12 @@ def _entries(done, losses, validation):
 
 
 def _written(folder, state, entries):
-    """Journal first, for a checkpoint promises the lines before it."""
-    last, remarks = int(state.run.step), []
-    for what, act in (
-        ("losses", lambda: journal.append(folder / JOURNAL, entries)),
-        ("checkpoint", lambda: checkpoints.save(folder, state, last)),
-    ):
-        try:
-            act()
-        except OSError as error:
-            remarks.append(f"the {what} of step {last} could not be written ({error.strerror}).")
-    return tuple(remarks)
+    """Entries that could not be written, and remarks; a checkpoint promises the lines before it."""
+    last, what = int(state.run.step), "losses"
+    try:
+        journal.append(folder / JOURNAL, entries)
+        entries, what = [], "checkpoint"
+        checkpoints.save(folder, state, last)
+    except OSError as error:
+        return entries, (f"the {what} of step {last} could not be written ({error.strerror}).",)
+    return entries, ()

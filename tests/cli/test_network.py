@@ -136,8 +136,12 @@ def test_a_run_is_resumed_with_its_own_options_only(shell, tmp_path):
     words = ["fit", "mlp", "diabetes", *SHORT, "--resume", "run"]
     code, shown, _ = shell(*words)
     assert code == 0
-    assert "'run' is finished" in shown
-    for more, what in ((["--l2", "2"], "its l2 is 0.0, not 2.0"), (["--seed", "1"], "its seed is")):
+    assert "60 steps" in shown  # a run that is finished shows what it came to
+    for more, what in (
+        (["--l2", "2"], "its l2 is 0.0, not 2.0"),
+        (["--seed", "1"], "its seed is"),
+        (["--dtype", "float32"], "its dtype is float64, not float32"),
+    ):
         code, _, complaint = shell(*words, *more)
         assert code == 2
         assert what in complaint
@@ -145,6 +149,94 @@ def test_a_run_is_resumed_with_its_own_options_only(shell, tmp_path):
     code, _, complaint = shell("predict", "run", "diabetes")
     assert code == 2
     assert "'run' is not finished; give the command that began it --resume run." in complaint
+
+
+def test_another_task_is_another_run(shell, tmp_path):
+    rng = np.random.default_rng(0)
+    table = pl.DataFrame({"x": rng.normal(size=90), "y": rng.integers(0, 3, size=90)})
+    table.write_csv(tmp_path / "a.csv")
+    fitted(shell, "a.csv", "--task", "number")
+    words = ["fit", "mlp", "a.csv", *SHORT, "--resume", "run"]
+    code, _, complaint = shell(*words, "--task", "classes")
+    assert code == 2
+    assert "its classes is 0, not 3" in complaint
+    assert shell(*words, "--task", "number")[0] == 0
+
+
+def test_a_network_with_patience_is_verified_on_the_rows_that_were_fitted(shell):
+    found = fitted(shell, "diabetes", "--patience", "40", "--learning-rate", "0.05")
+    code, shown, _ = shell("verify", "run", "diabetes", "--json")
+    verified = json.loads(shown)
+    assert (code, verified["holds"]) == (0, True)
+    assert verified["rows_of_the_fit"] == found["rows_fitted"] == 442 - 88 - 35
+    np.testing.assert_allclose(
+        verified["computed"]["objective"], found["certificate"]["objective"], rtol=1e-12
+    )
+
+
+def test_what_float32_rounds_is_verified_as_it_was_fitted(shell, tmp_path):
+    rng = np.random.default_rng(0)
+    table = pl.DataFrame({"x": (x := rng.normal(size=200)), "y": 1e4 + x})
+    table.write_csv(tmp_path / "a.csv")
+    fitted(shell, "a.csv", "--dtype", "float32")
+    code, shown, _ = shell("verify", "run", "a.csv", "--json")
+    assert (code, json.loads(shown)["holds"]) == (0, True)
+
+
+def test_a_refused_run_leaves_no_folder(shell, tmp_path):
+    for words in (["--seed", "-1"], ["--dtype", "float32", "--learning-rate", "1e300"]):
+        assert shell("fit", "mlp", "diabetes", *words, "--out", "run")[0] == 2
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["--hidden", "9000000", "9000000"], ["--batch-size", "2147483647"]],
+    ids=["net", "batch"],
+)
+def test_what_no_memory_holds_is_refused_before_anything_is_drawn(shell, tmp_path, words):
+    code, _, complaint = shell("fit", "mlp", "diabetes", *words, "--out", "run")
+    assert code == 2
+    assert "training takes " in complaint
+    assert complaint.endswith("; take smaller --hidden or --batch-size.\n")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_interrupted_run_says_how_to_go_on(shell, monkeypatch):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(network.training, "train", interrupted)
+    code, _, complaint = shell("fit", "mlp", "diabetes", *SHORT, "--out", "run")
+    assert code == 130
+    assert "the same command with --resume run goes on from the last checkpoint" in complaint
+
+
+def test_a_disk_that_is_full_at_the_end_is_one_sentence_and_the_run_is_resumed(shell, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as spoilt:
+        spoilt.setattr(network.runs, "write_params", full)
+        code, _, complaint = shell("fit", "mlp", "diabetes", *SHORT, "--out", "run")
+    assert code == 2
+    assert complaint.endswith("what is there is kept: give the command again with --resume run.\n")
+    code, shown, _ = shell("fit", "mlp", "diabetes", *SHORT, "--resume", "run")
+    assert code == 0
+    assert "60 steps" in shown
+
+
+def test_a_run_without_its_journal_is_finished_without_a_curve(shell, tmp_path, monkeypatch):
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as spoilt:
+        spoilt.setattr(network, "_save", killed)
+        assert shell("fit", "mlp", "diabetes", *SHORT, "--out", "run")[0] == 130
+    (tmp_path / "run" / "losses.jsonl").unlink()
+    code, shown, _ = shell("fit", "mlp", "diabetes", *SHORT, "--resume", "run")
+    assert code == 0
+    assert "60 steps\n" in shown
 
 
 @pytest.mark.parametrize(
@@ -162,20 +254,27 @@ def test_a_damaged_description_of_a_network_is_refused(shell, tmp_path, field, v
 
 
 def test_a_killed_command_is_resumed_to_the_same_bits(tmp_path):
-    """SIGKILL before, between and after checkpoints, by what the folder shows."""
+    """SIGKILL in the first file, by what the folder shows, and around the last files."""
     words = ["diabetes", "--hidden", "16", "16", "--steps", "4000", "--patience", "4000"]
     program = "from mlmath.cli.main import main; raise SystemExit(main())"
-    command = [sys.executable, "-c", program, "fit", "mlp", *words]
+    died = "(lambda *_: os.kill(os.getpid(), 9))"
 
-    def start(*more):
+    def start(*more, spoilt=""):
         environment = os.environ | {"MLMATH_CACHE": str(tmp_path / "cache")}
+        code = f"import os; from mlmath.cli import network, progress, runs; {spoilt}\n{program}"
+        command = [sys.executable, "-c", code, "fit", "mlp", *words, *more]
         return subprocess.Popen(
-            [*command, *more], cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True
+            command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True
         )
+
+    def killed(**spoilt):
+        assert start("--resume", "killed", **spoilt).wait() == -9
 
     whole = start("--out", "whole")
     assert whole.wait() == 0
     run = tmp_path / "killed"
+    killed(spoilt=f"os.replace = {died}")
+    assert [path.suffix for path in run.iterdir()] == [".partial"]
     for awaited in ("training.json", "losses.jsonl", "step-*.safetensors", "step-*[1-9]00.*"):
         process = start("--resume", "killed")
         before = set(run.glob(awaited))
@@ -184,7 +283,12 @@ def test_a_killed_command_is_resumed_to_the_same_bits(tmp_path):
         process.send_signal(signal.SIGKILL)
         process.wait()
         assert not (run / "run.json").exists()
+    killed(spoilt=f"network.runs.write_record = {died}")
+    assert (run / "params.safetensors").exists()
+    killed(spoilt=f"progress.finish = {died}")
+    assert (run / "run.json").exists()
     last = start("--resume", "killed")
     assert last.wait() == 0
+    assert not list(run.glob("step-*"))
     for name in ("params.safetensors", "losses.jsonl"):
         assert (run / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()

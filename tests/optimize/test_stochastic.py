@@ -227,3 +227,9 @@ def test_misuse_is_refused():
         run(begin(), y=Y[:-1])
     with pytest.raises(TypeError, match="key must be a typed key, got uint32"):
         stochastic.init(jax.random.PRNGKey(0), jnp.zeros(D), SGD)
+
+
+@pytest.mark.parametrize("call", [stochastic.run, stochastic.step], ids=["run", "step"])
+def test_a_batch_without_a_row_is_refused(call):
+    with pytest.raises(ValueError, match="batch_size must be at least 1, got 0"):
+        call(loss, SGD, begin(), X, Y, batch_size=0)

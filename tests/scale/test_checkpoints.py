@@ -45,6 +45,20 @@ def test_a_truncated_one_is_passed_over_with_a_sentence(folder, cut):
     assert remark.endswith("; passed over.")
 
 
+def test_a_misnamed_one_is_passed_over_with_a_sentence(folder):
+    newest = checkpoints.paths(folder)[-1]
+    newest.rename(newest.with_name("step-000000000900.safetensors"))
+    found = checkpoints.latest(folder, state(0))
+    assert found.step == 200
+    assert found.remarks[0].endswith("is damaged: it is of step 300; passed over.")
+
+
+def test_other_files_are_no_checkpoints(folder):
+    for name in ("step-000000000300.bak.safetensors", "step-.safetensors", "step-1e3.safetensors"):
+        (folder / name).write_bytes(b"")
+    assert checkpoints.latest(folder, state(0)).step == 300
+
+
 def test_what_is_passed_over_does_not_push_out_a_sound_one(folder):
     newest = checkpoints.paths(folder)[-1]
     newest.write_bytes(b"")

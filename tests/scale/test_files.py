@@ -64,3 +64,20 @@ def test_a_process_killed_before_the_rename_leaves_only_what_is_cleared(tmp_path
     (tmp_path / ".hidden").write_text("of somebody else")
     files.clear(tmp_path)
     assert names(tmp_path) == [".hidden", "a"]
+
+
+def test_a_folder_is_locked_by_one_process_until_it_ends(tmp_path):
+    program = (
+        "import sys, time; from pathlib import Path; from mlmath.scale import files\n"
+        f"with files.locked(Path({str(tmp_path)!r})):\n"
+        "    print('locked', flush=True); time.sleep(60)"
+    )
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE) as other:
+        assert other.stdout.readline() == b"locked\n"
+        with pytest.raises(BlockingIOError), files.locked(tmp_path):
+            pytest.fail("the block ran")
+        other.kill()
+        other.wait()
+        with files.locked(tmp_path):
+            pass
+    assert names(tmp_path) == []

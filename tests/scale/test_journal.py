@@ -1,6 +1,9 @@
 """The journal of losses: what is read is what whole lines say."""
 
 import json
+import os
+
+import pytest
 
 from mlmath.scale import journal
 
@@ -44,7 +47,29 @@ def test_an_unfinished_line_vanishes(tmp_path):
     assert journal.read(path) == entries(1, 3)
 
 
+@pytest.mark.parametrize("call", ["fsync", "write"])
+def test_what_cannot_be_written_leaves_the_file_as_it_was(tmp_path, monkeypatch, call):
+    path = tmp_path / "losses.jsonl"
+    journal.append(path, entries(1, 2))
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    def half():
+        yield {"step": 3, "loss": 1.0}
+        full()
+
+    monkeypatch.setattr(os, "fsync", full if call == "fsync" else os.fsync)
+    with pytest.raises(OSError, match="No space left"):
+        journal.append(path, half() if call == "write" else entries(3, 4))
+    monkeypatch.undo()
+    journal.append(path, entries(3, 4))
+    assert journal.read(path) == entries(1, 4)
+
+
 def test_lines_that_are_no_entries_are_passed_over(tmp_path):
     path = tmp_path / "losses.jsonl"
-    path.write_bytes(b'\xff\xfe\n[1]\n{"loss": 1}\n{"step": true}\n{"step": 1}\n')
-    assert journal.read(path) == [{"step": 1}]
+    path.write_bytes(
+        b'\xff\xfe\n[1]\n{"loss": 1}\n{"step": true}\n{"step": 3}\n{"step": 1, "loss": 2}\n'
+    )
+    assert journal.read(path) == [{"step": 1, "loss": 2}]

@@ -146,11 +146,29 @@ def test_a_full_disk_is_a_remark_and_the_run_goes_on(tmp_path, monkeypatch):
     assert bits(last.state) == bits(uninterrupted)
     assert last.remarks == (
         "the losses of step 100 could not be written (No space left on device).",
-        "the checkpoint of step 100 could not be written (No space left on device).",
     )
     state, _ = training.resume(tmp_path, FIRST)
     assert int(state.run.step) == 25
     assert bits(run(state, chunk=25, folder=tmp_path)[-1].state) == bits(uninterrupted)
+
+
+def test_losses_that_could_not_be_written_are_written_with_the_next(tmp_path, monkeypatch):
+    """And no checkpoint goes before its losses."""
+    chunks = training.run(advance, training.begin(FIRST), steps=100, chunk=25, folder=tmp_path)
+    next(chunks)
+    append = journal.append
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(journal, "append", full)
+    next(chunks)
+    assert [checkpoints.latest(tmp_path, training.begin(FIRST)).step] == [25]
+    monkeypatch.setattr(journal, "append", append)
+    assert next(chunks).remarks == ()
+    steps = [entry["step"] for entry in journal.read(tmp_path / training.JOURNAL)]
+    assert steps == list(range(1, 76))
+    assert checkpoints.latest(tmp_path, training.begin(FIRST)).step == 75
 
 
 @pytest.mark.parametrize("name", ["chunk", "patience"])
