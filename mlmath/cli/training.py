@@ -151,8 +151,8 @@ def _refuse_too_large(inputs, outputs, values, size):
     there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     if needed > there:
         raise Refusal(
-            f"training takes {needed / 2**30:,.0f} GB at least, and there are {there / 2**30:,.0f}; "
-            "take smaller --hidden or --batch-size."
+            f"training takes {needed / 2**30:,.0f} GB at least, and there are "
+            f"{there / 2**30:,.0f}; take smaller --hidden or --batch-size."
         )
 
 
