@@ -14,7 +14,7 @@ class Case(NamedTuple):
     name: str
     size: str
     module: str  # of mlmath; while it does not exist the case is reported as absent
-    data: Callable[[], Arrays]  # the same NumPy arrays for both
+    data: Callable[[], Arrays]  # the same NumPy arrays for both; absent where a file is
     ours: Callable[..., Any]  # (module, *arrays) -> what our fit returns
     answer: Callable[[Any], Arrays]  # what our fit returns -> numbers that are compared
     peers: Mapping[str, Callable[..., Arrays]]  # variants of the peer: arrays -> such numbers

@@ -34,22 +34,24 @@ def main(mode, name, threads):
         if error.name != case.module:
             raise
         return {"absent": True}
-    return {"cold": _cold, "warm": _warm}[mode](case, module, threads)
+    try:
+        arrays = case.data()
+    except FileNotFoundError:
+        return {"absent": True}
+    return {"cold": _cold, "warm": _warm}[mode](case, module, arrays, threads)
 
 
-def _cold(case, module, threads):
-    arrays = case.data()
+def _cold(case, module, arrays, threads):
     seconds = _timed(lambda: case.ours(module, *arrays))[0]
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     unit = 1 if sys.platform == "darwin" else 1024
     return {"cold_s": seconds, "peak_MB": peak * unit / 1e6}
 
 
-def _warm(case, module, threads):
+def _warm(case, module, arrays, threads):
     import jax
     from threadpoolctl import threadpool_limits
 
-    arrays = case.data()
     resident = jax.block_until_ready(tuple(jax.device_put(a) for a in arrays))
 
     def peer(variant, limit):

@@ -32,6 +32,8 @@ def test_numpy_in_and_device_resident_are_asked_apart():
         "logistic": (2.0, 2.0),
         "logistic_iid": (2.0, 2.0),
         "softmax": (1.5, 1.5),
+        "mlp_mnist": (1.5, 1.5),
+        "adam": (0.91, 0.91),
         "search_ridge": (100.0, 100.0),
         "search_logistic": (12.0, 12.0),
         "bootstrap_logistic": (20.0, 20.0),

@@ -12,6 +12,7 @@ with a preconditioner M, positive definite, that resembles A. From x₀ = 0, r�
 until rᵀM⁻¹r ≤ η² bᵀM⁻¹b. Exact arithmetic ends after as many steps as M⁻¹A has distinct
 eigenvalues. A direction in which A is flat is not entered, and where A is not positive the
 iteration ends: of many solutions of a singular system whose b is in the range of A one comes back.
+Where a product is not finite the answer is NaN. The unit of b does not matter.
 
 Time: one product per step. Memory: four x.
 
@@ -65,6 +66,9 @@ def conjugate_gradients(
         max_steps: most products; 10p if None.
     """
     b = jnp.asarray(b)
+    largest = jnp.max(jnp.abs(b), initial=0)
+    unit = jnp.where((largest > 0) & jnp.isfinite(largest), largest, 1)
+    b = b / unit  # so that no square of it leaves the range of the dtype
     inverse = preconditioner or (lambda r: r)
     if tolerance is None:
         tolerance = superlinear_tolerance(b)
@@ -73,7 +77,7 @@ def conjugate_gradients(
     def step(s):
         image = linear(s.direction)
         curvature = s.direction @ image
-        along = s.product / jnp.where(curvature > 0, curvature, jnp.inf)  # flat: stay
+        along = s.product / jnp.where(curvature <= 0, jnp.inf, curvature)  # flat: stay
         residual = s.residual - along * image
         preconditioned = inverse(residual)
         product = residual @ preconditioned
@@ -81,7 +85,7 @@ def conjugate_gradients(
             s.x + along * s.direction,
             residual,
             preconditioned + product / s.product * s.direction,
-            jnp.where(curvature > 0, product, 0),
+            jnp.where(curvature <= 0, 0, product),
             s.steps + 1,
         )
 
@@ -91,4 +95,4 @@ def conjugate_gradients(
     found = lax.while_loop(
         lambda s: (s.product > tolerance**2 * first) & (s.steps < most), step, start
     ).x
-    return jnp.where(jnp.isfinite(first), found, jnp.nan)
+    return jnp.where(jnp.isfinite(first), unit * found, jnp.nan)

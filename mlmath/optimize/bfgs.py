@@ -10,11 +10,8 @@ nearest to H that satisfies H⁺v = s,
     H⁺ = (I − ρ s vᵀ) H (I − ρ v sᵀ) + ρ s sᵀ                                  (2)
 
 H begins as sᵀv/vᵀv · I when s and v are first known; the first trial of a length is 1. How the
-length of a step is found, the gap
-
-    ‖∇L(x)‖ max(‖x‖, 1) / |L(null)|                                            (3)
-
-and what comes back where it fails are those of :mod:`mlmath.optimize.descent`.
+length of a step is found, the gap, a relative gradient, and what comes back where it fails are
+those of :mod:`mlmath.optimize.descent`.
 
 Time per step one value and gradient, and O(d²); memory O(d²).
 
@@ -63,9 +60,9 @@ def minimize(
         objective: L, a smooth function of a pytree and of ``args``.
         start: first iterate.
         args: data and hyperparameters; derivatives flow through these.
-        null_value: L of the null model, whose size scales the gap; L(start) if None.
+        null_value: L of the null model, whose size scales the gap; that of the start if None.
         curvature: c₂ of the line search, between 10⁻⁴ and 1; a small one makes it exact.
-        tolerance: largest gap (3) that counts as converged; ε^⅔ of the dtype if None.
+        tolerance: largest gap that counts as converged; ε^⅔ of the dtype if None.
         max_steps: most evaluations of L and ∇L after the first.
     """
     return descent.minimize(

@@ -13,7 +13,7 @@ d steps. In general L falls along every direction, however rough the search that
 which is why β is this one: that of Polak and Ribière has (3) only after nearly exact searches and
 must be watched and restarted. The floor of β in (1) lets it turn sharply where L is not quadratic,
 and has no units. The first trial moves L as much to first order as the step before,
-t₀⁺ = t gᵀd / g⁺ᵀd⁺. How the length t of a step is found, the gap ‖∇L(x)‖ max(‖x‖, 1) / |L(null)|,
+t₀⁺ = t gᵀd / g⁺ᵀd⁺. How the length t of a step is found, the gap, a relative gradient,
 and what comes back where it fails are those of :mod:`mlmath.optimize.descent`; c₂ = 0.1 because a
 search that is nearly exact needs fewer steps. The derivative of the answer is solved for without a
 matrix (``implicit.attach_symmetric``), which needs a minimum with ∇²L(x) positive definite.
@@ -66,7 +66,7 @@ def minimize(
         objective: L, a smooth function of a pytree and of ``args``.
         start: first iterate.
         args: data and hyperparameters; derivatives flow through these.
-        null_value: L of the null model, whose size scales the gap; L(start) if None.
+        null_value: L of the null model, whose size scales the gap; that of the start if None.
         curvature: c₂ of the line search, between 10⁻⁴ and 1; a small one makes it exact.
         tolerance: largest gap that counts as converged; ε^⅔ of the dtype if None.
         max_steps: most evaluations of L and ∇L after the first.

@@ -6,18 +6,27 @@ At x with gradient g of the objective L a method has a direction d and a first t
 
 where t meets the strong conditions of Wolfe (:mod:`mlmath.optimize.line_search`), so that L falls.
 From the step s = x⁺ − x and the change v = ∇L(x⁺) − g, of which sᵀv ≥ (1 − c₂) t |gᵀd| > 0, and
-from what it remembers it makes the next d and t₀. The first d is −g/‖g‖ with t₀ = 1, and where L
-does not fall along d the method begins anew: x should have units in which 1 is a change worth
-trying (logarithms have).
+from what it remembers it makes the next d and t₀. The first search is downhill, to the minimum of
+the parabola that L is there,
 
-What comes back is a stationary point, as a rule a local minimum: without convexity nothing bounds
-L(x) − L*. The gap is the relative gradient
+    d = u = −g/‖g‖,        t₀ = ‖g‖ / uᵀ∇²L(x)u                                 (2)
 
-    ‖∇L(x)‖ max(‖x‖, 1) / |L(null)|                                            (2)
+and where L does not fall along d, or no trial along it helps, the method begins anew with d = u and
+t₀ = 1. What comes back is a stationary point, as a rule a local minimum: without convexity nothing
+bounds L(x) − L*. The gap is the relative gradient
 
-the change to first order when x moves by its own length, or by 1. A trial where L or ∇L is not
-finite is too long; where no trial helps, the last iterate comes back with its own gap. Derivatives
-of the answer are the implicit ones, which exist where ∇²L(x) is regular.
+    ‖g‖ max(‖x‖, 1, r) / N,        r = ‖s‖ ‖g‖ / ‖v‖,  at the start t₀          (3)
+
+the change to first order when x moves by its own length, by 1, or by r: as far as the gradient
+would last if it went on changing as over the last step. Where L is convex and x* no farther than
+that, it is a bound. N is |L(null)|, or, if there is no null model, |L(start)| + L(start) − L(x):
+whoever starts where L is huge must give the null model, or every place will do. Nothing is proved
+(NaN) where no step is taken and L has no curvature in (2). L is computed in units of |L(null)| or
+|L(start)|.
+
+A trial where L or ∇L is not finite is too long; where no trial helps, the last iterate comes back
+with its own gap. Derivatives of the answer are the implicit ones, which exist where ∇²L(x) is
+regular.
 
 >>> import jax.numpy as jnp
 >>> from mlmath.calculus import implicit
@@ -34,7 +43,7 @@ of the answer are the implicit ones, which exist where ∇²L(x) is regular.
 
 References:
     Nocedal & Wright (2006), Numerical Optimization, §3.1, §3.2 (theorem 3.2).
-    Dennis & Schnabel (1983), Numerical Methods for Unconstrained Optimization, §7.2 (for (2)).
+    Dennis & Schnabel (1983), Numerical Methods for Unconstrained Optimization, §7.2 (for (3)).
 """
 
 from collections.abc import Callable
@@ -49,6 +58,7 @@ from jaxtyping import Array, Float
 from mlmath.arrays import Count, Scalar
 from mlmath.calculus import implicit
 from mlmath.certificate import Certificate, certify, first_order_tolerance
+from mlmath.compiled import as_argument, compiled
 from mlmath.optimize import line_search
 
 __all__ = ["Aim", "Method", "minimize"]
@@ -76,8 +86,10 @@ class Method(NamedTuple):
 class _State(NamedTuple):
     point: Any
     aim: Any
+    reach: Any  # r; at the start ∞ where L has no curvature
+    anew: Any  # the aim is −g
     steps: Any
-    moved: Any  # the last search found a length
+    moved: Any  # the last search found a length, or was not along −g
 
 
 def minimize(
@@ -97,39 +109,84 @@ def minimize(
         objective: L, a smooth function of a pytree and of ``args``.
         start: first iterate.
         args: data and hyperparameters; derivatives flow through these.
-        method: the directions.
-        attach: of ``calculus.implicit``, how the implicit derivative is solved for.
+        method: the directions; fixes the program.
+        attach: of ``calculus.implicit``, how the implicit derivative is solved for; fixes it too.
         curvature: c₂ of the line search, between 10⁻⁴ and 1; a small one makes it exact.
         max_steps: most evaluations of L and ∇L after the first.
-        null_value: L of the null model, whose size scales the gap; L(start) if None.
-        tolerance: largest gap (2) that counts as converged; ε^⅔ of the dtype if None.
+        null_value: L of the null model, for N of (3); L(start) if None.
+        tolerance: largest gap (3) that counts as converged; ε^⅔ of the dtype if None.
+
+    Raises:
+        ValueError: if the start holds no numbers, or not only floats.
     """
+    return _minimize(
+        as_argument(objective), start, args, curvature, max_steps, null_value, tolerance,
+        method=method, attach=attach,
+    )  # fmt: skip
+
+
+@compiled(static=("method", "attach"))
+def _minimize(
+    objective, start, args, curvature, max_steps, null_value, tolerance, *, method, attach
+):
     fixed = lax.stop_gradient(args)
     flat, unravel = ravel_pytree(lax.stop_gradient(start))
-    value_and_gradient = jax.value_and_grad(lambda v: objective(unravel(v), *fixed))
-    first = line_search.Point(flat, *value_and_gradient(flat))
-    scale = jnp.abs(first.value if null_value is None else lax.stop_gradient(null_value))
+    if not flat.size or not jnp.issubdtype(flat.dtype, jnp.floating):
+        raise ValueError(f"start must hold floats, got {flat.size} numbers of {flat.dtype}.")
     if tolerance is None:
         tolerance = first_order_tolerance(flat)
-    state = _iterate(method, value_and_gradient, first, curvature, tolerance * scale, max_steps)
+
+    def raw(v):
+        return objective(unravel(v), *fixed)
+
+    given = lax.stop_gradient(raw(flat) if null_value is None else null_value)
+    unit = jnp.where((given != 0) & jnp.isfinite(given), jnp.abs(given), 1).astype(flat.dtype)
+    value_and_gradient = jax.value_and_grad(lambda v: raw(v) / unit)
+    first = line_search.Point(flat, *value_and_gradient(flat))
+
+    def null(value):
+        """N in that unit."""
+        fall = first.value - value if null_value is None else 0
+        return jnp.abs(given) / unit + fall
+
+    state = _iterate(method, value_and_gradient, first, curvature, tolerance, null, max_steps)
     x = attach(jax.grad(objective), unravel(state.point.x), *args)
-    value = implicit.attach_value(objective, state.point.value, x, *args)
-    return x, certify(value, _change(state.point), scale, steps=state.steps, tolerance=tolerance)
+    value = implicit.attach_value(objective, state.point.value * unit, x, *args)
+    scale = null(state.point.value)
+    return x, certify(value, _change(state), scale, steps=state.steps, tolerance=tolerance)
 
 
-def _change(point):
-    """Numerator of (2)."""
-    return jnp.linalg.norm(point.gradient) * jnp.maximum(jnp.linalg.norm(point.x), 1)
+def _change(state):
+    """Numerator of (3)."""
+    norm = jnp.linalg.norm(state.point.gradient)
+    far = jnp.maximum(jnp.maximum(jnp.linalg.norm(state.point.x), 1), state.reach)
+    return norm * jnp.where(norm == 0, 0, far)
 
 
-def _first(method, point):
+def _anew(method, point):
     down = -point.gradient / jnp.linalg.norm(point.gradient)
     return Aim(down, jnp.ones_like(point.value), method.begin(point.x))
 
 
-def _iterate(method, value_and_gradient, first, curvature, target, max_steps):
+def _begun(method, value_and_gradient, first):
+    """The first aim, by (2), and its reach."""
+    aim = _anew(method, first)
+    slope = jax.grad(lambda v: value_and_gradient(v)[1] @ aim.direction)(first.x)
+    length = jnp.linalg.norm(first.gradient) / (slope @ aim.direction)
+    curved = (length > 0) & jnp.isfinite(length)
+    return aim._replace(length=jnp.where(curved, length, 1)), jnp.where(curved, length, jnp.inf)
+
+
+def _reach(before, after):
+    """r of (3)."""
+    s, v = after.x - before.x, after.gradient - before.gradient
+    return jnp.linalg.norm(s) * jnp.linalg.norm(after.gradient) / jnp.linalg.norm(v)
+
+
+def _iterate(method, value_and_gradient, first, curvature, tolerance, null, max_steps):
     def unfinished(state):  # false for NaN
-        return (_change(state.point) > target) & (state.steps < max_steps) & state.moved
+        open_ = _change(state) > tolerance * null(state.point.value)
+        return open_ & (state.steps < max_steps) & state.moved
 
     def step(state):
         # A finished lane of a vmap has no trial left, and so holds up no other.
@@ -138,10 +195,13 @@ def _iterate(method, value_and_gradient, first, curvature, target, max_steps):
             value_and_gradient, state.point, state.aim.direction,
             length=state.aim.length, curvature=curvature, max_trials=left,
         )  # fmt: skip
-        turned = method.turn(state.aim, state.point, found)
-        falls = found.point.gradient @ turned.direction < 0
-        aim = jax.tree.map(lambda a, b: jnp.where(falls, a, b), turned, _first(method, found.point))
-        return _State(found.point, aim, state.steps + found.trials, found.accepted)
+        turned, anew = method.turn(state.aim, state.point, found), _anew(method, found.point)
+        falls = found.accepted & (found.point.gradient @ turned.direction < 0)
+        aim = jax.tree.map(lambda a, b: jnp.where(falls, a, b), turned, anew)
+        reach = jnp.where(found.accepted, _reach(state.point, found.point), state.reach)
+        moved = found.accepted | ~state.anew
+        return _State(found.point, aim, reach, ~falls, state.steps + found.trials, moved)
 
-    start = _State(first, _first(method, first), jnp.asarray(0), jnp.asarray(True))
+    aim, reach = _begun(method, value_and_gradient, first)
+    start = _State(first, aim, reach, jnp.asarray(True), jnp.asarray(0), jnp.asarray(True))
     return lax.while_loop(unfinished, step, start)

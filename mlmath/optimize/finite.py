@@ -65,4 +65,6 @@ def _update(method, grads, state, params=None):
 
 
 def _finite(tree):
-    return jnp.stack([jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(tree)]).all()
+    """Whether the largest |x| of every block is a number: a NaN is larger than all."""
+    blocks = [x for x in jax.tree.leaves(tree) if jnp.issubdtype(jnp.result_type(x), jnp.inexact)]
+    return jnp.array([jnp.isfinite(jnp.max(jnp.abs(x), initial=0)) for x in blocks]).all()

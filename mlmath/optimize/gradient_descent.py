@@ -64,7 +64,7 @@ def minimize(
         objective: L, a smooth function of a pytree and of ``args``.
         start: first iterate.
         args: data and hyperparameters; derivatives flow through these.
-        null_value: L of the null model, whose size scales the gap; L(start) if None.
+        null_value: L of the null model, whose size scales the gap; that of the start if None.
         curvature: c₂ of the line search, between 10⁻⁴ and 1; a small one makes it exact.
         tolerance: largest gap that counts as converged; ε^⅔ of the dtype if None.
         max_steps: most evaluations of L and ∇L after the first.

@@ -12,7 +12,7 @@ pair. H g is computed without H, by a loop over the pairs there and one back,
 
 The first trial has length 1. While no more than m steps are taken H is that of BFGS begun with the
 γ of today; a quadratic with exact searches ends after d steps, with m = 1 already. How the length
-of a step is found, the gap ‖∇L(x)‖ max(‖x‖, 1) / |L(null)|, and what comes back where it fails are
+of a step is found, the gap, a relative gradient, and what comes back where it fails are
 those of :mod:`mlmath.optimize.descent`. The derivative of the answer is solved for without a
 matrix (``implicit.attach_symmetric``), which needs a minimum with ∇²L(x) positive definite.
 
@@ -32,6 +32,7 @@ References:
 """
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any, NamedTuple
 
 import jax
@@ -70,7 +71,7 @@ def minimize(
         objective: L, a smooth function of a pytree and of ``args``.
         start: first iterate.
         args: data and hyperparameters; derivatives flow through these.
-        null_value: L of the null model, whose size scales the gap; L(start) if None.
+        null_value: L of the null model, whose size scales the gap; that of the start if None.
         memory: m, at least 1; fixes a shape.
         curvature: c₂ of the line search, between 10⁻⁴ and 1; a small one makes it exact.
         tolerance: largest gap that counts as converged; ε^⅔ of the dtype if None.
@@ -82,15 +83,20 @@ def minimize(
     if memory < 1:
         raise ValueError(f"memory must be at least 1, got {memory}.")
 
+    return descent.minimize(
+        objective, start, *args,
+        method=_method(memory), attach=implicit.attach_symmetric,
+        null_value=null_value, curvature=curvature, tolerance=tolerance, max_steps=max_steps,
+    )  # fmt: skip
+
+
+@cache
+def _method(memory):
     def begin(x):
         empty = jnp.zeros((memory, x.size), x.dtype)
         return _Pairs(empty, empty, empty[:, 0])
 
-    return descent.minimize(
-        objective, start, *args,
-        method=descent.Method(_turn, begin), attach=implicit.attach_symmetric,
-        null_value=null_value, curvature=curvature, tolerance=tolerance, max_steps=max_steps,
-    )  # fmt: skip
+    return descent.Method(_turn, begin)
 
 
 def _turn(aim, before, found):

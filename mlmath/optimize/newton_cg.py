@@ -13,8 +13,8 @@ and a seminorm R is known with |D³L(x)[v, v, v]| ≤ R(v) vᵀH(x)v for all x a
 measured by eq. (3) of ``newton`` with u = R(d), the largest of δ·R(v)/√(vᵀHv) taken over the one
 direction v = d: an estimate too, but one that is L(x) itself, a bound, while the step is long.
 A step is taken only if L does not rise beyond rounding and all stays finite; otherwise t is
-halved. Directions in which
-L is flat are never entered: of many minimisers one comes back.
+halved. Directions in which L is flat are never entered: of many minimisers one comes back. Where L
+has no curvature along M⁻¹g, as where it is not convex, nothing is proved: the gap is NaN.
 
 The derivative of the answer is the implicit one, its linear systems solved by the same
 conjugate gradients, so that no matrix over x is ever formed.
@@ -136,6 +136,8 @@ def _iterate(function, inverse, above, x, target, max_steps):
             max_steps=jnp.where(wanted, 10 * v.size, 0),
         )
         excess = above(direction, gradient @ direction, value)
+        stuck = (direction == 0).all() & (gradient != 0).any()  # no curvature along M⁻¹g
+        excess = jnp.where(stuck, jnp.nan, excess)
         return _State(v, value, gradient, direction, excess, jnp.ones_like(value), steps)
 
     def step(state):

@@ -117,3 +117,13 @@ def test_where_the_matrix_is_not_positive_definite_there_is_no_derivative(curvat
         return implicit.attach_symmetric(lambda x, b: A @ x - b, jnp.zeros(2), b)
 
     assert np.isnan(jax.grad(lambda b: jnp.sum(solved(b)))(jnp.zeros(2))).any()
+
+
+@pytest.mark.parametrize("unit", [1e-30, 1e-20, 1e20])
+def test_the_unit_of_what_is_differentiated_does_not_matter(unit):
+    def answer(a):
+        slope = jax.grad(lambda x, a: jnp.sum((x - a) ** 2))
+        return unit * jnp.sum(implicit.attach_symmetric(slope, jnp.ones(2, np.float32), a))
+
+    derivative = jax.grad(answer)(jnp.ones(2, np.float32))
+    np.testing.assert_allclose(derivative / np.float32(unit), 1, rtol=1e-6)

@@ -94,3 +94,14 @@ def test_a_missing_number_shows():
 
 def test_where_the_map_is_not_positive_it_stays():
     np.testing.assert_array_equal(krylov.conjugate_gradients(lambda v: -A @ v, B), 0)
+
+
+@pytest.mark.parametrize("unit", [1e-30, 1e-20, 1e20, 1e30])
+def test_the_unit_of_the_right_hand_side_does_not_matter(unit):
+    A = np.array([[2.0, 1.0], [1.0, 3.0]], np.float32)
+    b = np.float32(unit) * np.array([3.0, 4.0], np.float32)
+    np.testing.assert_allclose(krylov.conjugate_gradients(lambda v: A @ v, b) / unit, 1, rtol=1e-6)
+
+
+def test_a_product_that_is_not_finite_shows():
+    assert np.isnan(krylov.conjugate_gradients(lambda v: v * jnp.nan, jnp.ones(2))).all()

@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from mlmath.optimize import newton, newton_cg
 
@@ -51,3 +52,28 @@ def test_first_and_second_derivatives_are_those_of_newton():
         return [jax.jit(order)(0.3) for order in orders]
 
     np.testing.assert_allclose(by(newton_cg), by(newton), rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "objective",
+    [
+        lambda x: jnp.sum(jnp.cos(x)),
+        lambda x: jnp.sum(jnp.where(x < 5, -x, (x - 6) ** 2)),
+        lambda x: jnp.sum(jnp.abs(x - 0.5) ** 1.5) + jnp.sum((x - 1) ** 2),
+    ],
+    ids=["concave", "straight", "infinite"],
+)
+def test_without_curvature_nothing_is_proved(objective):
+    x, certificate = newton_cg.minimize(objective, jnp.full(2, 0.5), null_value=2.0)
+    assert np.isnan(float(certificate.gap))
+    assert not bool(certificate.converged)
+    np.testing.assert_array_equal(x, 0.5)
+
+
+def test_a_small_objective_is_minimised_in_float32():
+    unit = np.float32(1e-20)
+    x, certificate = newton_cg.minimize(
+        lambda x, u: u * jnp.sum(jnp.cosh(x - 1)), jnp.zeros(2, np.float32), unit, null_value=unit
+    )
+    np.testing.assert_allclose(x, 1, atol=1e-3)
+    assert bool(certificate.converged)
