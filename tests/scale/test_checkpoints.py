@@ -29,6 +29,12 @@ def test_the_two_newest_are_kept(folder):
     assert (found.step, found.state["weights"][0], found.remarks) == (300, 300.0, ())
 
 
+def test_the_newest_is_that_of_the_largest_step_however_many_digits_it_has(tmp_path):
+    for step in (999_999_999_999, 1_000_000_000_000):
+        checkpoints.save(tmp_path, state(step), step)
+    assert checkpoints.latest(tmp_path, state(0)).step == 1_000_000_000_000
+
+
 def test_without_one_there_is_nothing_to_say(tmp_path):
     (tmp_path / "step-last.safetensors").write_text("not a step")
     assert checkpoints.latest(tmp_path, state(0)) == (None, None, ())
