@@ -117,3 +117,33 @@ def test_where_the_matrix_is_not_positive_definite_there_is_no_derivative(curvat
         return implicit.attach_symmetric(lambda x, b: A @ x - b, jnp.zeros(2), b)
 
     assert np.isnan(jax.grad(lambda b: jnp.sum(solved(b)))(jnp.zeros(2))).any()
+
+
+@pytest.mark.parametrize(("left", "solved"), [(1e-8, True), (2e-8, False)])
+def test_a_residual_above_the_root_of_the_precision_is_no_derivative(left, solved):
+    """A preconditioner that does not see the second number ends with all of it left."""
+
+    def along(t):
+        return implicit.attach_symmetric(
+            lambda x, t: x - t * jnp.array([1.0, left]), jnp.zeros(2), t,
+            preconditioner=lambda r: r * jnp.array([1.0, 1e-30]),
+        )  # fmt: skip
+
+    assert np.isfinite(jax.jvp(along, (0.0,), (1.0,))[1]).all() == solved
+
+
+def test_the_preconditioner_serves_the_derivative():
+    """Curvatures from 10⁻⁶ to 10⁶ are too many for conjugate gradients without one."""
+    curvatures = jnp.logspace(-6, 6, 30)
+
+    def slope(**more):
+        def along(t):
+            return implicit.attach_symmetric(
+                lambda x, t: curvatures * x - t, jnp.zeros(30), t, **more
+            )
+
+        return jax.jvp(along, (0.0,), (1.0,))[1]
+
+    found = slope(preconditioner=lambda r: r / curvatures)
+    np.testing.assert_allclose(found, 1 / curvatures, rtol=1e-12)
+    assert np.isnan(slope()).all()
