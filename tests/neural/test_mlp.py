@@ -296,6 +296,18 @@ def test_it_starts_where_it_is_told():
     assert [layer.weights.shape for layer in first.layers] == [(5, 3), (1, 5)]
 
 
+def test_no_two_draws_share_a_key():
+    """Neither two layers of one size, nor the layers and the batches."""
+    first, second = mlp.init(KEY, (4, 4, 4)).layers
+    assert not np.any(first.weights == second.weights)
+    state = mlp.begin(KEY, X, **NET).state
+    assert not np.array_equal(flat(state.params), flat(mlp.init(state.key, (3, 5, 1))))
+
+
+def test_without_an_optimizer_it_is_adam_at_a_thousandth():
+    chex.assert_trees_all_equal(fit(optimizer=None), fit(optimizer=first_order.adam(1e-3)))
+
+
 def test_without_hidden_layers_it_is_a_linear_model():
     """The objective is that of ridge regression, with its own numbers in NumPy."""
     params = mlp.init(KEY, (3, 1))
