@@ -40,7 +40,7 @@ def test_the_gradient_passes_where_the_number_passed():
 
 
 def test_it_keeps_shape_and_dtype():
-    y = dropout(KEY, np.ones((2, 3), np.float32), rate=0.5)
+    y = dropout(KEY, np.ones((2, 3), np.float32), rate=np.float64(0.5))
     assert (y.shape, y.dtype) == ((2, 3), jnp.float32)
 
 

@@ -86,6 +86,7 @@ def test_a_folder_is_locked_by_one_process_until_it_ends(tmp_path):
             pytest.fail("the block ran")
         other.kill()
         other.wait()
-        with files.locked(tmp_path):
-            pass
+        for _ in range(2):  # free again after each block
+            with files.locked(tmp_path):
+                pass
     assert names(tmp_path) == []

@@ -115,6 +115,12 @@ def test_another_tree_is_refused(saved, change, sentence):
         tensors.load(saved, TREE | change, owner="config")
 
 
+def test_a_file_that_holds_more_is_refused(saved):
+    less = {name: leaf for name, leaf in TREE.items() if name != "step"}
+    with pytest.raises(tensors.Damaged, match=r"'\['step'\]' is in one of them only"):
+        tensors.load(saved, less)
+
+
 def test_a_file_that_is_not_there_is_a_sentence(tmp_path):
     with pytest.raises(tensors.Damaged, match=r"cannot be read \(No such file"):
         tensors.load(tmp_path / "a", TREE)
