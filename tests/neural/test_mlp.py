@@ -125,6 +125,19 @@ def test_the_gap_is_its_formula_and_the_objective_is_the_objective():
     assert fit(tolerance=1.01 * gap).certificate.converged
 
 
+def test_by_default_it_converges_at_two_thirds_of_the_digits():
+    """ε^⅔; near θ = 0 the gap (4) is proportional to θ."""
+    start, least = mlp.init(KEY, (3, 5, 1)), np.finfo(float).eps ** (2 / 3)
+
+    def proof(size):
+        params = jax.tree.map(lambda p: size * p, start)
+        return mlp.certificate(params, X, Y, activation=activations.tanh)
+
+    unit = proof(1e-10).gap / 1e-10
+    assert proof(0.99 * least / unit).converged
+    assert not proof(1.01 * least / unit).converged
+
+
 def test_where_every_batch_is_the_whole_set_it_ends_at_a_stationary_point_and_says_so():
     """One row: no draw differs from another, and the biases take all of the target."""
     x, y = X[:1], np.array([[1.0, -2.0]])
@@ -284,6 +297,7 @@ def test_what_cannot_be_shows_in_the_certificate():
     none = fit(sample_weight=0 * S).certificate
     assert np.isnan(none.gap)
     assert not none.converged
+    assert np.isnan(judged(mlp.init(KEY, (3, 5, 1)), sample_weight=0 * S))
     absent = np.where(S == 0, 7.0, 0.0)  # a label that nobody knows in rows that do not count
     chex.assert_trees_all_equal(fit(y=absent, **given), fit(y=0 * absent, **given))
 
