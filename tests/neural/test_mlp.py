@@ -191,6 +191,16 @@ def test_weights_and_penalties_have_no_units(factor, dtype):
     np.testing.assert_allclose(other.certificate.gap, one.certificate.gap, rtol=10 * exact)
 
 
+@pytest.mark.parametrize("factor", [1e-25, 1e25])
+def test_the_gap_is_the_same_where_squares_in_the_units_of_the_weights_leave_float32(factor):
+    params, x, y = jax.tree.map(np.float32, (mlp.init(KEY, (3, 5, 1)), X, Y))
+    one, other = (
+        mlp.certificate(params, x, y, l2=0.3 * unit, sample_weight=np.float32(S * unit))
+        for unit in (1.0, factor)
+    )
+    np.testing.assert_allclose(other.gap, one.gap, rtol=1e-4)
+
+
 def test_eager_is_compiled_and_numpy_is_jax():
     with jax.disable_jit():
         eager = fit(steps=2)
