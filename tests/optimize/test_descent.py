@@ -182,6 +182,13 @@ def test_a_factor_on_the_objective_changes_nothing(name, factor):
 
 
 @every
+def test_the_first_trial_is_of_length_one(name):
+    end = jnp.array([0.63, 0.84])  # a little further
+    x, _ = minimize(name, lambda x, a: jnp.sum((x - a) ** 2), jnp.zeros(2), end, max_steps=1)
+    np.testing.assert_allclose(x, [0.6, 0.8], rtol=1e-12)
+
+
+@every
 def test_no_limit_of_evaluations_is_passed(name):
     most, start = jnp.arange(30), jnp.array([-1.2, 1.0])
     run = jax.vmap(lambda k: minimize(name, landscapes.rosenbrock, start, max_steps=k)[1].steps)
