@@ -60,8 +60,8 @@ def test_a_misnamed_one_is_passed_over_with_a_sentence(folder):
 
 
 def test_other_files_are_no_checkpoints(folder):
-    for name in ("step-000000000300.bak.safetensors", "step-.safetensors", "step-1e3.safetensors"):
-        (folder / name).write_bytes(b"")
+    for name in ("300.bak.safetensors", "300.safetensors.bak", ".safetensors", "1e3.safetensors"):
+        (folder / f"step-{name}").write_bytes(b"")
     assert checkpoints.latest(folder, state(0)).step == 300
 
 

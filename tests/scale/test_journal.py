@@ -70,7 +70,8 @@ def test_what_cannot_be_written_leaves_the_file_as_it_was(tmp_path, monkeypatch,
 def test_lines_that_are_no_entries_are_passed_over(tmp_path):
     path = tmp_path / "losses.jsonl"
     path.write_bytes(
-        b'\xff\xfe\n[1]\n{"loss": 1}\n{"step": true}\n{"step": 3}\n{"step": 1, "loss": 2}\n'
+        b'\xff\xfe\n[1]\n{"loss": 1}\n{"step": true, "loss": 1}\n{"step": 3}\n'
+        b'{"step": 1, "loss": 2}\n'
     )
     assert journal.read(path) == [{"step": 1, "loss": 2}]
 
