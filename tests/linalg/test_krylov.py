@@ -111,6 +111,6 @@ def test_where_the_map_is_not_positive_it_ends():
 
 
 def test_there_are_at_most_ten_products_for_each_number():
-    hilbert = jnp.asarray(scipy.linalg.hilbert(9))
-    assert products(hilbert, jnp.ones(9), tolerance=0.0) == 90
-    assert products(hilbert, jnp.ones(9), tolerance=0.0, max_steps=5) == 5
+    hilbert = jnp.asarray(scipy.linalg.hilbert(6))
+    assert products(hilbert, jnp.ones(6), tolerance=0.0) == 60
+    assert products(hilbert, jnp.ones(6), tolerance=0.0, max_steps=5) == 5
