@@ -52,7 +52,10 @@ def _torch(X, y):
     torch.manual_seed(0)
     X, y = torch.from_numpy(np.asarray(X)), torch.from_numpy(np.asarray(y, np.int64))
     net = nn.Sequential(nn.Linear(784, _HIDDEN), nn.ReLU(), nn.Linear(_HIDDEN, 10))
-    optimizer, error = torch.optim.Adam(net.parameters(), lr=_RATE, fused=True), nn.CrossEntropyLoss()
+    optimizer, error = (
+        torch.optim.Adam(net.parameters(), lr=_RATE, fused=True),
+        nn.CrossEntropyLoss(),
+    )
     for rows in torch.randint(0, len(X), (_STEPS, _BATCH)):
         optimizer.zero_grad()
         error(net(X[rows]), y[rows]).backward()

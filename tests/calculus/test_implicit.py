@@ -127,3 +127,33 @@ def test_the_unit_of_what_is_differentiated_does_not_matter(unit):
 
     derivative = jax.grad(answer)(jnp.ones(2, np.float32))
     np.testing.assert_allclose(derivative / np.float32(unit), 1, rtol=1e-6)
+
+
+@pytest.mark.parametrize(("left", "solved"), [(1e-8, True), (2e-8, False)])
+def test_a_residual_above_the_root_of_the_precision_is_no_derivative(left, solved):
+    """A preconditioner that does not see the second number ends with all of it left."""
+
+    def along(t):
+        return implicit.attach_symmetric(
+            lambda x, t: x - t * jnp.array([1.0, left]), jnp.zeros(2), t,
+            preconditioner=lambda r: r * jnp.array([1.0, 1e-30]),
+        )  # fmt: skip
+
+    assert np.isfinite(jax.jvp(along, (0.0,), (1.0,))[1]).all() == solved
+
+
+def test_the_preconditioner_serves_the_derivative():
+    """Curvatures from 10⁻⁶ to 10⁶ are too many for conjugate gradients without one."""
+    curvatures = jnp.logspace(-6, 6, 30)
+
+    def slope(**more):
+        def along(t):
+            return implicit.attach_symmetric(
+                lambda x, t: curvatures * x - t, jnp.zeros(30), t, **more
+            )
+
+        return jax.jvp(along, (0.0,), (1.0,))[1]
+
+    found = slope(preconditioner=lambda r: r / curvatures)
+    np.testing.assert_allclose(found, 1 / curvatures, rtol=1e-12)
+    assert np.isnan(slope()).all()

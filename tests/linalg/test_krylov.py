@@ -1,8 +1,10 @@
 """Conjugate gradients: the recursion, the best of each Krylov space, and where it ends."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.linalg
 import scipy.sparse.linalg
 
 from mlmath.linalg import krylov
@@ -105,3 +107,21 @@ def test_the_unit_of_the_right_hand_side_does_not_matter(unit):
 
 def test_a_product_that_is_not_finite_shows():
     assert np.isnan(krylov.conjugate_gradients(lambda v: v * jnp.nan, jnp.ones(2))).all()
+
+
+def products(matrix, b, **limit):
+    """How many products with the matrix are taken."""
+    taken = []
+    with jax.disable_jit():
+        krylov.conjugate_gradients(lambda v: taken.append(0) or matrix @ v, b, **limit)
+    return len(taken)
+
+
+def test_where_the_map_is_not_positive_it_ends():
+    assert products(-A, B) == 1
+
+
+def test_there_are_at_most_ten_products_for_each_number():
+    hilbert = jnp.asarray(scipy.linalg.hilbert(6))
+    assert products(hilbert, jnp.ones(6), tolerance=0.0) == 60
+    assert products(hilbert, jnp.ones(6), tolerance=0.0, max_steps=5) == 5

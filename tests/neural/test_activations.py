@@ -99,6 +99,9 @@ def test_slope_and_scale_are_numbers_that_are_learnt():
     assert float(jax.grad(lambda s: activations.leaky_relu(jnp.asarray(-2.0), slope=s))(0.1)) == -2
     slope = jax.grad(lambda a: activations.elu(jnp.asarray(-1.0), alpha=a))(2.0)
     np.testing.assert_allclose(slope, np.exp(-1) - 1, rtol=1e-12)
+    single, number = np.ones(1, np.float32), np.float64(0.1)
+    assert activations.leaky_relu(single, slope=number).dtype == jnp.float32
+    assert activations.elu(single, alpha=number).dtype == jnp.float32
 
 
 def test_softmax_is_its_definition_with_its_jacobian():

@@ -40,5 +40,16 @@ def test_the_gradient_passes_where_the_number_passed():
 
 
 def test_it_keeps_shape_and_dtype():
-    y = dropout(KEY, np.ones((2, 3), np.float32), rate=0.5)
+    y = dropout(KEY, np.ones((2, 3), np.float32), rate=np.float64(0.5))
     assert (y.shape, y.dtype) == ((2, 3), jnp.float32)
+
+
+def test_the_numbers_of_an_array_are_left_out_one_by_one():
+    rows, columns = dropout(KEY, np.ones((2, 5000))), dropout(KEY, np.ones((5000, 2))).T
+    for y in (rows, columns):
+        assert abs(np.corrcoef(y)[0, 1]) <= 4 / np.sqrt(5000)
+
+
+def test_the_derivative_in_the_rate_is_that_of_the_factor():
+    y, slope = jax.jvp(lambda rate: dropout(KEY, jnp.ones(50), rate=rate), (0.2,), (1.0,))
+    np.testing.assert_allclose(slope, y / (1 - 0.2), rtol=1e-12)

@@ -119,6 +119,9 @@ def test_a_target_that_is_none_shows():
         assert np.isnan(losses.hinge(Z[:1], y))
         assert np.isnan(losses.binary_cross_entropy(Z[:1], y))
     assert np.isnan(losses.hinge(Z[:1], 0.5))
+    one_of_three = np.array([1.0, 0.0, 2.0])
+    assert np.isnan(losses.hinge(Z, one_of_three))
+    assert np.isnan(losses.binary_cross_entropy(Z, one_of_three))
 
 
 def test_misuse_is_refused():

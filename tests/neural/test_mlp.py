@@ -125,6 +125,19 @@ def test_the_gap_is_its_formula_and_the_objective_is_the_objective():
     assert fit(tolerance=1.01 * gap).certificate.converged
 
 
+def test_by_default_it_converges_at_two_thirds_of_the_digits():
+    """ε^⅔; near θ = 0 the gap (4) is proportional to θ."""
+    start, least = mlp.init(KEY, (3, 5, 1)), np.finfo(float).eps ** (2 / 3)
+
+    def proof(size):
+        params = jax.tree.map(lambda p: size * p, start)
+        return mlp.certificate(params, X, Y, activation=activations.tanh)
+
+    unit = proof(1e-10).gap / 1e-10
+    assert proof(0.99 * least / unit).converged
+    assert not proof(1.01 * least / unit).converged
+
+
 def test_where_every_batch_is_the_whole_set_it_ends_at_a_stationary_point_and_says_so():
     """One row: no draw differs from another, and the biases take all of the target."""
     x, y = X[:1], np.array([[1.0, -2.0]])
@@ -176,6 +189,16 @@ def test_weights_and_penalties_have_no_units(factor, dtype):
     exact = 1e-5 if dtype == np.float32 else 1e-12
     np.testing.assert_allclose(flat(other.params), flat(one.params), rtol=exact, atol=exact)
     np.testing.assert_allclose(other.certificate.gap, one.certificate.gap, rtol=10 * exact)
+
+
+@pytest.mark.parametrize("factor", [1e-25, 1e25])
+def test_the_gap_is_the_same_where_squares_in_the_units_of_the_weights_leave_float32(factor):
+    params, x, y = jax.tree.map(np.float32, (mlp.init(KEY, (3, 5, 1)), X, Y))
+    one, other = (
+        mlp.certificate(params, x, y, l2=0.3 * unit, sample_weight=np.float32(S * unit))
+        for unit in (1.0, factor)
+    )
+    np.testing.assert_allclose(other.gap, one.gap, rtol=1e-4)
 
 
 def test_eager_is_compiled_and_numpy_is_jax():
@@ -284,6 +307,7 @@ def test_what_cannot_be_shows_in_the_certificate():
     none = fit(sample_weight=0 * S).certificate
     assert np.isnan(none.gap)
     assert not none.converged
+    assert np.isnan(judged(mlp.init(KEY, (3, 5, 1)), sample_weight=0 * S))
     absent = np.where(S == 0, 7.0, 0.0)  # a label that nobody knows in rows that do not count
     chex.assert_trees_all_equal(fit(y=absent, **given), fit(y=0 * absent, **given))
 
@@ -294,6 +318,18 @@ def test_it_starts_where_it_is_told():
     first = mlp.begin(KEY, X, **NET).state.params
     chex.assert_trees_all_equal(fit(steps=0).params, first)
     assert [layer.weights.shape for layer in first.layers] == [(5, 3), (1, 5)]
+
+
+def test_no_two_draws_share_a_key():
+    """Neither two layers of one size, nor the layers and the batches."""
+    first, second = mlp.init(KEY, (4, 4, 4)).layers
+    assert not np.any(first.weights == second.weights)
+    state = mlp.begin(KEY, X, **NET).state
+    assert not np.array_equal(flat(state.params), flat(mlp.init(state.key, (3, 5, 1))))
+
+
+def test_without_an_optimizer_it_is_adam_at_a_thousandth():
+    chex.assert_trees_all_equal(fit(optimizer=None), fit(optimizer=first_order.adam(1e-3)))
 
 
 def test_without_hidden_layers_it_is_a_linear_model():

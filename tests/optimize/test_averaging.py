@@ -55,6 +55,13 @@ def test_the_noise_ball_is_proportional_to_the_step_and_the_mean_leaves_it():
     np.testing.assert_allclose(mean * (steps - 200), 1, rtol=0.25)
 
 
+def test_the_mean_keeps_the_dtype_of_the_iterates():
+    x = jnp.ones(2, jnp.float32)
+    optimizer = averaging.averaged(momentum.sgd(0.1), skip=np.float64(1))
+    _, state = optimizer.update(x, optimizer.init(x), x)
+    assert state.mean.dtype == jnp.float32
+
+
 def test_it_needs_the_parameters():
     optimizer = averaging.averaged(momentum.sgd(0.1))
     with pytest.raises(ValueError, match="needs the parameters"):

@@ -46,3 +46,8 @@ def test_a_missing_number_shows():
     grads = {"w": jnp.array([jnp.nan, 1.0]), "b": jnp.array(2.0)}
     assert np.isnan(clipped(clipping.clip(1.0), grads)).sum() == 1
     assert np.isnan(clipped(clipping.clip_by_global_norm(1.0), grads)).all()
+
+
+def test_a_gradient_whose_square_overflows_becomes_nothing():
+    grads = {"w": jnp.array([1e200, 1.0]), "b": jnp.array(-2.0)}
+    np.testing.assert_array_equal(clipped(clipping.clip_by_global_norm(1.0), grads), 0)

@@ -11,8 +11,13 @@ import scipy.optimize
 from mlmath.calculus import implicit
 from mlmath.linear import logistic_regression
 from mlmath.optimize import (
-    conjugate_gradient, descent, gradient_descent, landscapes, lbfgs, newton,
-)  # fmt: skip
+    conjugate_gradient,
+    descent,
+    gradient_descent,
+    landscapes,
+    lbfgs,
+    newton,
+)
 
 METHODS = {"gradient descent": gradient_descent, "l-bfgs": lbfgs, "cg": conjugate_gradient}
 every = pytest.mark.parametrize("name", METHODS)
@@ -258,3 +263,22 @@ def test_a_factor_on_the_objective_changes_nothing(name, factor):
     )
     np.testing.assert_allclose(x, y, rtol=1e-6)
     np.testing.assert_allclose(proof.gap, plain.gap, rtol=1e-3)
+
+
+@every
+def test_no_limit_of_evaluations_is_passed(name):
+    most, start = jnp.arange(30), jnp.array([-1.2, 1.0])
+    run = jax.vmap(lambda k: minimize(name, landscapes.rosenbrock, start, max_steps=k)[1].steps)
+    assert (run(most) <= most).all()
+
+
+def test_where_a_direction_does_not_fall_the_method_begins_anew():
+    """Uphill is where this one always turns: what is left is the first direction."""
+    uphill = descent.Method(lambda aim, before, found: descent.Aim(found.point.gradient, 1.0, ()))
+    a = jnp.array([1.0, 3.0, 0.5])
+    x, certificate = descent.minimize(
+        smooth, jnp.zeros(3), a, method=uphill, attach=implicit.attach, curvature=0.1,
+        max_steps=1000,
+    )  # fmt: skip
+    assert bool(certificate.converged)
+    np.testing.assert_allclose(jax.grad(smooth)(x, a), 0, atol=1e-8)

@@ -109,3 +109,70 @@ def test_lanes_are_alone():
         alone = searched(x, d, length, 0.9, 50)
         np.testing.assert_allclose(together.length[k], alone.length, rtol=1e-12)
         assert int(together.trials[k]) == int(alone.trials)
+
+
+@pytest.mark.parametrize(("rise", "accepted"), [(8, True), (9, False)])
+def test_a_rise_is_forgiven_up_to_eight_roundings(rise, accepted):
+    """Slopes of εx²/2, and values that hide them but for their own rounding."""
+    eps, x = np.finfo(float).eps, jnp.ones(1)
+
+    def function(x):
+        return 1 + jnp.where(x[0] < 1, rise * eps, 0), eps * x
+
+    start = line_search.Point(x, *function(x))
+    found = line_search.search(function, start, -x, length=1.0, curvature=0.1, max_trials=1)
+    assert bool(found.accepted) == accepted
+
+
+@pytest.mark.parametrize(("short", "accepted"), [(3e-4, True), (1e-4, False)])
+def test_of_a_parabola_all_but_a_ten_thousandth_of_the_length_that_falls_is_accepted(
+    short, accepted
+):
+    """Eq. (1) of (x − 1)²/2 from 0 says t ≤ 2 − 2c₁."""
+    function, x = jax.value_and_grad(lambda x: jnp.sum((x - 1) ** 2) / 2), jnp.zeros(1)
+    start = line_search.Point(x, *function(x))
+    found = line_search.search(
+        function, start, x + 1, length=2 - short, curvature=1 - 1e-6, max_trials=1
+    )
+    assert bool(found.accepted) == accepted
+
+
+@pytest.mark.parametrize("beyond", [(-np.inf, 0), (0, np.nan), (0, np.inf)], ids=str)
+def test_where_value_or_gradient_is_not_finite_no_length_is_accepted(beyond):
+    """x²/2 from 1 towards 0, with another value and gradient below 1/2."""
+
+    def function(x):
+        known = x[0] >= 0.5
+        return jnp.where(known, x[0] ** 2 / 2, beyond[0]), jnp.where(known, x, beyond[1])
+
+    start = line_search.Point(jnp.ones(1), *function(jnp.ones(1)))
+    found = line_search.search(function, start, -start.x, length=0.8, curvature=0.9, max_trials=20)
+    assert bool(found.accepted)
+    assert 0 < float(found.length) <= 0.5
+
+
+@pytest.mark.parametrize(
+    ("value", "slope", "second"),
+    [
+        (0, 1000, 0.1),  # (3) is 1/1001
+        (0, 0.05, 0.9),  # (3) is 1/1.05
+        (-1, -0.5, 2),  # (3)
+        (-1, -0.99, 10),  # (3) is 100
+        (-1, -0.02, 1.1),  # (3) is 1/0.98
+        (-1, -2, 4),  # steeper than before
+        (1, -2, 0.5),  # steeper, and too long
+        (np.nan, np.nan, 0.5),
+    ],
+)
+def test_the_second_trial_is_where_the_secant_is_0_or_near_it(value, slope, second):
+    """After a first one at 1 along which L falls from 0 with slope −1."""
+    trials = []
+
+    def function(x):
+        trials.append(float(x[0]))
+        return jnp.asarray(1.0 * value), jnp.array([1.0 * slope])
+
+    start = line_search.Point(jnp.zeros(1), jnp.zeros(()), -jnp.ones(1))
+    with jax.disable_jit():
+        line_search.search(function, start, jnp.ones(1), length=1.0, curvature=0.01, max_trials=2)
+    np.testing.assert_allclose(trials, [1, second], rtol=1e-12)

@@ -109,6 +109,20 @@ def test_a_root_has_a_derivative_after_its_end():
     assert all(np.isfinite(leaf) for leaf in jax.tree.leaves(slope))
 
 
+@pytest.mark.parametrize("up", [0.0, 1.0])
+def test_a_cycle_of_one_flank_has_a_value_and_a_derivative_at_every_step(up):
+    cycle = schedules.one_cycle(0.3, steps=4.0, up=up)
+    found = jax.vmap(jax.value_and_grad(lambda s, t: s(t)), (None, 0))(cycle, jnp.arange(7))
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(found))
+
+
+def test_a_schedule_that_is_large_before_its_begin_is_not_asked_there():
+    """rᵗ overflows for t = −200, where a warm-up of 200 steps begins."""
+    decay = schedules.exponential_decay(1.0, steps=1.0, rate=1e-3)
+    slope = jax.grad(lambda s: s(0))(schedules.warm_up(decay, steps=200.0))
+    assert all(np.isfinite(leaf) for leaf in jax.tree.leaves(slope))
+
+
 def test_a_bare_function_is_no_schedule():
     with pytest.raises(ArgumentError, match=r"Partial, got function; bind the numbers"):
         schedules.warm_up(lambda t: 0.1, steps=3)

@@ -29,6 +29,12 @@ def test_the_two_newest_are_kept(folder):
     assert (found.step, found.state["weights"][0], found.remarks) == (300, 300.0, ())
 
 
+def test_the_newest_is_that_of_the_largest_step_however_many_digits_it_has(tmp_path):
+    for step in (999_999_999_999, 1_000_000_000_000):
+        checkpoints.save(tmp_path, state(step), step)
+    assert checkpoints.latest(tmp_path, state(0)).step == 1_000_000_000_000
+
+
 def test_without_one_there_is_nothing_to_say(tmp_path):
     (tmp_path / "step-last.safetensors").write_text("not a step")
     assert checkpoints.latest(tmp_path, state(0)) == (None, None, ())
@@ -54,8 +60,8 @@ def test_a_misnamed_one_is_passed_over_with_a_sentence(folder):
 
 
 def test_other_files_are_no_checkpoints(folder):
-    for name in ("step-000000000300.bak.safetensors", "step-.safetensors", "step-1e3.safetensors"):
-        (folder / name).write_bytes(b"")
+    for name in ("300.bak.safetensors", "300.safetensors.bak", ".safetensors", "1e3.safetensors"):
+        (folder / f"step-{name}").write_bytes(b"")
     assert checkpoints.latest(folder, state(0)).step == 300
 
 

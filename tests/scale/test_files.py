@@ -50,6 +50,13 @@ def test_the_name_comes_after_the_content_and_before_the_flush_of_the_folder(tmp
     assert acts == ["fsync", "replace", "fsync"]
 
 
+def test_what_is_flushed_to_the_disk_is_the_whole_content(tmp_path, monkeypatch):
+    sizes = []
+    monkeypatch.setattr(os, "fsync", lambda handle: sizes.append(os.fstat(handle).st_size))
+    files.write(tmp_path / "a", b"content")
+    assert sizes[0] == len(b"content")
+
+
 def test_a_process_killed_before_the_rename_leaves_only_what_is_cleared(tmp_path):
     files.write(tmp_path / "a", b"old")
     program = (
@@ -61,9 +68,10 @@ def test_a_process_killed_before_the_rename_leaves_only_what_is_cleared(tmp_path
     assert done.returncode == -9
     assert (tmp_path / "a").read_bytes() == b"old"
     assert len(names(tmp_path)) == 2
-    (tmp_path / ".hidden").write_text("of somebody else")
+    for name in (".hidden", "my.partial"):
+        (tmp_path / name).write_text("of somebody else")
     files.clear(tmp_path)
-    assert names(tmp_path) == [".hidden", "a"]
+    assert names(tmp_path) == [".hidden", "a", "my.partial"]
 
 
 def test_a_folder_is_locked_by_one_process_until_it_ends(tmp_path):
@@ -78,6 +86,7 @@ def test_a_folder_is_locked_by_one_process_until_it_ends(tmp_path):
             pytest.fail("the block ran")
         other.kill()
         other.wait()
-        with files.locked(tmp_path):
-            pass
+        for _ in range(2):  # free again after each block
+            with files.locked(tmp_path):
+                pass
     assert names(tmp_path) == []

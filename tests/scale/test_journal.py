@@ -70,6 +70,27 @@ def test_what_cannot_be_written_leaves_the_file_as_it_was(tmp_path, monkeypatch,
 def test_lines_that_are_no_entries_are_passed_over(tmp_path):
     path = tmp_path / "losses.jsonl"
     path.write_bytes(
-        b'\xff\xfe\n[1]\n{"loss": 1}\n{"step": true}\n{"step": 3}\n{"step": 1, "loss": 2}\n'
+        b'\xff\xfe\n[1]\n{"loss": 1}\n{"step": true, "loss": 1}\n{"step": 3}\n'
+        b'{"step": 1, "loss": 2}\n'
     )
     assert journal.read(path) == [{"step": 1, "loss": 2}]
+
+
+def test_appended_lines_are_whole_when_they_are_flushed_to_the_disk(tmp_path, monkeypatch):
+    path, sizes = tmp_path / "losses.jsonl", []
+    monkeypatch.setattr(os, "fsync", lambda handle: sizes.append(os.fstat(handle).st_size))
+    journal.append(path, entries(1, 2))
+    assert sizes == [path.stat().st_size]
+
+
+def test_what_cannot_be_trimmed_stays_as_it_was(tmp_path, monkeypatch):
+    path = tmp_path / "losses.jsonl"
+    journal.append(path, entries(1, 2))
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(OSError, match="No space left"):
+        journal.trim(path, 1)
+    assert journal.read(path) == entries(1, 2)

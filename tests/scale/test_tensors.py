@@ -40,6 +40,12 @@ def test_the_same_tree_comes_back_bit_for_bit(saved):
     assert found["key"].dtype == TREE["key"].dtype
 
 
+def test_an_array_that_is_transposed_in_memory_comes_back(tmp_path):
+    transposed = np.arange(6.0).reshape(2, 3).T
+    files.write(tmp_path / "a", tensors.dump(transposed))
+    np.testing.assert_array_equal(tensors.load(tmp_path / "a", transposed), transposed)
+
+
 @pytest.mark.parametrize("impl", ["threefry2x32", "rbg"])
 def test_a_key_draws_what_it_drew(tmp_path, impl):
     key = jax.random.key(5, impl=impl)
@@ -107,6 +113,12 @@ def test_a_hostile_file_is_damaged(saved, content, sentence):
 def test_another_tree_is_refused(saved, change, sentence):
     with pytest.raises(tensors.Damaged, match=sentence):
         tensors.load(saved, TREE | change, owner="config")
+
+
+def test_a_file_that_holds_more_is_refused(saved):
+    less = {name: leaf for name, leaf in TREE.items() if name != "step"}
+    with pytest.raises(tensors.Damaged, match=r"'\['step'\]' is in one of them only"):
+        tensors.load(saved, less)
 
 
 def test_a_file_that_is_not_there_is_a_sentence(tmp_path):

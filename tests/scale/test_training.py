@@ -84,6 +84,36 @@ def test_it_stops_when_the_validation_loss_has_not_fallen_for_a_while(patience, 
     assert list(again) == []  # what has ended has ended, also when resumed
 
 
+def test_the_first_validation_loss_is_a_record_however_large_it_is():
+    advance, state, validate = counted([1e30])
+    (chunk,) = training.run(advance, state, steps=10, chunk=10, validate=validate)
+    assert int(chunk.state.best.step) == 10
+
+
+def test_without_a_validation_loss_nothing_stops_it():
+    assert int(run(steps=50, chunk=10, patience=10)[-1].state.run.step) == 50
+
+
+def test_the_seconds_are_those_of_the_steps_alone(monkeypatch):
+    """Three for the call, two until the losses are there; judging them takes seven."""
+    clock, (_, state, _) = [0.0], counted([])
+
+    def passing(seconds, value):
+        clock[0] += seconds
+        return value
+
+    class Losses:
+        def __array__(self, dtype=None, copy=None):
+            return passing(2.0, np.ones(1))
+
+    def advance(state, steps):
+        return passing(3.0, (SimpleNamespace(params=state.params, step=state.step + 1), Losses()))
+
+    monkeypatch.setattr(training, "time", SimpleNamespace(perf_counter=lambda: clock[0]))
+    (chunk,) = training.run(advance, state, steps=1, validate=lambda params: passing(7.0, 1.0))
+    assert chunk.seconds == 5.0
+
+
 def test_without_a_checkpoint_a_run_begins_again(tmp_path):
     (tmp_path / ".step-1.abc.partial").write_bytes(b"what a killed process left")
     state, remarks = training.resume(tmp_path, FIRST)
