@@ -17,6 +17,8 @@ R = TypeVar("R")
 def compiled(*, static: tuple[str, ...] = ()) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Decorate an entry point: ``jax.jit`` at full precision of matrix products.
 
+    A function that is given by name, and is not static, is passed by :func:`as_argument`.
+
     Args:
         static: names of the arguments that fix a shape or the program's structure.
     """
@@ -29,6 +31,9 @@ def compiled(*, static: tuple[str, ...] = ()) -> Callable[[Callable[P, R]], Call
         @functools.wraps(program, updated=())
         def entry(*args: P.args, **kwargs: P.kwargs) -> R:
             """Call the program."""
+            for name, argument in kwargs.items():
+                if name not in static and callable(argument):
+                    kwargs[name] = as_argument(argument)
             if not any(_large(a) for a in (*args, *kwargs.values())):
                 return cast(R, program(*args, **kwargs))
             named = {name: _placed(a) for name, a in kwargs.items()}

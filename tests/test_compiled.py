@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.tree_util import Partial
 
 from mlmath.arguments import ArgumentError
 from mlmath.compiled import compiled
@@ -30,6 +31,14 @@ def test_one_trace_serves_every_number():
     traced = compiled()(chex.assert_max_traces(lambda x, l2: x * l2, n=1))
     for l2 in (1.0, 2.0, 3.5):
         np.testing.assert_allclose(traced(np.ones(2), l2), l2)
+
+
+def test_numbers_of_a_function_are_traced():
+    chex.clear_trace_counter()
+    apply = compiled()(chex.assert_max_traces(lambda x, *, function: function(x), n=2))
+    for power in (1.0, 2.0, 3.5):
+        np.testing.assert_allclose(apply(2.0, function=Partial(jnp.power, power)), power**2.0)
+        np.testing.assert_allclose(apply(power, function=jnp.square), power**2)
 
 
 def test_the_signature_is_kept():

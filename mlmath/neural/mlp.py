@@ -17,7 +17,7 @@ by stochastic gradients of L/Σs, the weighted mean of
 
 L is not convex: the certificate's gap is no bound but the relative stationarity
 
-    gap = ‖∇L(θ)‖ ‖θ‖ / L(null)                                                (4)
+    gap = ‖∇L(θ)‖ max(‖θ‖, 1) / L(null)                                         (4)
 
 where all outputs of the null network are 0. Mini-batches rarely bring it below the tolerance, and
 ``converged`` is then false. ``steps`` counts the steps that were taken: one that would leave the
@@ -27,8 +27,8 @@ counts makes objective and gap NaN.
 Each step draws its rows, so the law of the weights is *in distribution* and the answer is a
 function of key and steps. Batches gather rows: where they are sharded they move. Derivatives in X,
 y, λ, the optimizer's numbers and the start go through the steps, those of ``certificate.objective``
-too; in the weights the draw has none, and only their part in (2) and in π remains. Time: 6B Σₗ |Wₗ|
-operations per step on B examples, as three products of matrices per layer.
+too, and are NaN where a step was refused; in the weights only those of (2) and π, the draw has none.
+Time: 6B Σₗ |Wₗ| operations per step on B examples, as three products of matrices per layer.
 
 >>> import jax, jax.numpy as jnp, mlmath
 >>> from mlmath.neural import losses, mlp
@@ -86,7 +86,7 @@ class Fit(NamedTuple):
     """Outcome of :func:`fit`."""
 
     params: Params
-    certificate: Certificate  # gap: relative stationarity ‖∇L‖‖θ‖/L(null), eq. (4)
+    certificate: Certificate  # gap: relative stationarity, eq. (4)
     losses: Float[Array, " t"]  # mean of (3) over the batch of each step, before it
 
 
@@ -197,7 +197,7 @@ def begin(
     return Run(loss, guarded, stochastic.init(later, params, guarded))
 
 
-@compiled(static=("hidden", "outputs", "error", "activation", "batch_size", "steps"))
+@compiled(static=("hidden", "outputs", "batch_size", "steps"))
 def fit(
     key: Key,
     X: Float[Real, "n d"],
@@ -223,8 +223,8 @@ def fit(
         y: targets; one number, or one for each output, per example.
         hidden: sizes of the hidden layers.
         outputs: k.
-        error: ℓ(z, y) of ONE example.
-        activation: φ.
+        error: ℓ(z, y) of ONE example; the numbers of a ``Partial`` are traced.
+        activation: φ, likewise.
         optimizer: any of ``optimize.first_order``, its numbers traced; Adam at 10⁻³ if None.
         l2: λ, the penalty on the squared weights, in the units of the summed loss.
         sample_weight: sᵢ; 2 draws the row twice as often, 0 leaves it out.
@@ -266,9 +266,9 @@ def certificate(
     total = jnp.sum(weight)
     given = (X, y, weight / total, l2 / total, error, activation)
     value, slope = jax.value_and_grad(_total)(params, *given)
-    null = _total(trees.zeros(params), *given)
+    null, far = _total(trees.zeros(params), *given), jnp.maximum(trees.norm(params), 1)
     return certify(
-        value * total, trees.norm(slope) * trees.norm(params) * total, null * total,
+        value * total, trees.norm(slope) * far * total, null * total,
         steps=steps, tolerance=first_order_tolerance(X) if tolerance is None else tolerance,
     )  # fmt: skip
 

@@ -8,7 +8,8 @@ so that after a NaN or an overflow x is the last finite iterate and the method's
 of before. The number of steps that were taken is counted. Where the gradient is the same at the
 same x, one refused step is followed by refused steps only; where it is drawn anew, a bad batch is
 left out. optax's ``apply_if_finite`` looks at gradients and gives up after some; this looks at
-what they lead to.
+what they lead to. Derivatives go through the steps that were taken; one that was refused, whose
+gradient has none, makes them NaN.
 
 >>> import jax.numpy as jnp
 >>> from mlmath.optimize import chain, finite, momentum

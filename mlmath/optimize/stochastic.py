@@ -121,7 +121,7 @@ def run(
         steps: how many; fixes a shape.
 
     Raises:
-        ValueError: if there are no rows, or a batch holds none.
+        ValueError: if there are no rows, a batch holds none, or ``steps`` is negative.
     """
     return _run(
         as_argument(loss), optimizer, state, X, y, sample_weight,
@@ -131,6 +131,8 @@ def run(
 
 @compiled(static=("batch_size", "steps"))
 def _run(loss, optimizer, state, X, y, sample_weight, *, batch_size, steps):
+    if steps < 0:
+        raise ValueError(f"steps must be 0 or more, got {steps}.")
     rows = _rows(X, y, sample_weight)
 
     def one(state, _):

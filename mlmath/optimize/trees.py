@@ -33,8 +33,11 @@ __all__ = ["add_scaled", "average", "like", "norm", "root", "scale", "zeros"]
 
 
 def like(a: Scalar, x: Any) -> Array:
-    """The number ``a`` in the dtype of the block ``x``."""
-    return jnp.asarray(a, jnp.result_type(x))
+    """The number ``a`` in the dtype of the block ``x``, which must hold real floats."""
+    dtype = jnp.result_type(x)
+    if not jnp.issubdtype(dtype, jnp.floating):
+        raise ValueError(f"Parameters and gradients must be real floats, got {dtype}.")
+    return jnp.asarray(a, dtype)
 
 
 def zeros(x: Any) -> Any:
@@ -65,7 +68,8 @@ def average(x: Any, y: Any, decay: Scalar) -> Any:
 
 def norm(x: Any) -> Float[Array, ""]:
     """Euclidean norm, eq. (3)."""
-    return root(sum(jnp.sum(jnp.square(block)) for block in jax.tree.leaves(x)))
+    squares = (jnp.sum(jnp.square(block)) for block in jax.tree.leaves(x))
+    return root(jnp.asarray(sum(squares, 0.0)))
 
 
 @jax.custom_jvp

@@ -118,7 +118,7 @@ def test_the_gap_is_its_formula_and_the_objective_is_the_objective():
     fitted = fit()
     g = flat(jax.grad(judged)(fitted.params))
     outputs_of_null = S @ Y**2 / 2
-    gap = np.linalg.norm(g) * np.linalg.norm(flat(fitted.params)) / outputs_of_null  # (4)
+    gap = np.linalg.norm(g) * max(np.linalg.norm(flat(fitted.params)), 1) / outputs_of_null  # (4)
     np.testing.assert_allclose(fitted.certificate.gap, gap, rtol=1e-10)
     np.testing.assert_allclose(fitted.certificate.objective, judged(fitted.params), rtol=1e-12)
     assert not fitted.certificate.converged
@@ -126,16 +126,33 @@ def test_the_gap_is_its_formula_and_the_objective_is_the_objective():
 
 
 def test_by_default_it_converges_at_two_thirds_of_the_digits():
-    """ε^⅔; near θ = 0 the gap (4) is proportional to θ."""
-    start, least = mlp.init(KEY, (3, 5, 1)), np.finfo(float).eps ** (2 / 3)
+    """ε^⅔; near a network that is exact the gap (4) is proportional to the distance."""
+    exact, least = mlp.init(KEY, (3, 1)), np.finfo(float).eps ** (2 / 3)
+    targets = mlmath.rows(mlp.predict)(exact, X)[:, 0]
 
-    def proof(size):
-        params = jax.tree.map(lambda p: size * p, start)
-        return mlp.certificate(params, X, Y, activation=activations.tanh)
+    def proof(t):
+        return mlp.certificate(jax.tree.map(lambda p: (1 + t) * p, exact), X, targets)
 
-    unit = proof(1e-10).gap / 1e-10
+    unit = proof(1e-8).gap / 1e-8
     assert proof(0.99 * least / unit).converged
     assert not proof(1.01 * least / unit).converged
+
+
+def test_a_network_of_zeros_is_no_minimum():
+    proof = mlp.certificate(jax.tree.map(jnp.zeros_like, mlp.init(KEY, (3, 5, 1))), X, Y)
+    assert proof.gap > 0.01
+    assert not proof.converged
+
+
+def test_a_new_number_of_the_loss_or_the_activation_compiles_nothing():
+    def slope(value):
+        return Partial(activations.leaky_relu, slope=value)
+
+    first = fit(error=Partial(losses.huber, threshold=0.5), activation=slope(0.1))
+    before = mlp.fit._cache_size()
+    second = fit(error=Partial(losses.huber, threshold=0.7), activation=slope(0.2))
+    assert mlp.fit._cache_size() == before
+    assert not np.allclose(flat(first.params), flat(second.params))
 
 
 def test_where_every_batch_is_the_whole_set_it_ends_at_a_stationary_point_and_says_so():

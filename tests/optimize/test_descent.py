@@ -199,7 +199,7 @@ def test_a_minimum_is_proved_though_the_start_has_the_value_zero(name):
 
 @every
 def test_without_curvature_and_without_a_step_nothing_is_proved(name):
-    x, certificate = minimize(name, lambda x: -jnp.sum(x**2), jnp.full(2, 1e-12), max_steps=0)
+    _, certificate = minimize(name, lambda x: -jnp.sum(x**2), jnp.full(2, 1e-12), max_steps=0)
     assert np.isnan(float(certificate.gap))
     _, certificate = minimize(name, lambda x: 1 - jnp.sum(x**2), jnp.full(2, 1e-12), null_value=1.0)
     assert not bool(certificate.converged)
@@ -222,7 +222,7 @@ def test_a_search_that_fails_is_followed_by_one_straight_down():
     lame = descent.Method(
         lambda aim, before, found: descent.Aim(-found.point.gradient, jnp.asarray(1e-300), ())
     )
-    x, certificate = descent.minimize(
+    _, certificate = descent.minimize(
         smooth, jnp.zeros(3), jnp.array([1.0, 3.0, 0.5]),
         method=lame, attach=implicit.attach, curvature=0.1, max_steps=1000,
     )  # fmt: skip

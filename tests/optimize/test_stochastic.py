@@ -249,3 +249,8 @@ def test_misuse_is_refused():
 def test_a_batch_without_a_row_is_refused(call):
     with pytest.raises(ValueError, match="batch_size must be at least 1, got 0"):
         call(loss, SGD, begin(), X, Y, batch_size=0)
+
+
+def test_a_negative_number_of_steps_is_refused():
+    with pytest.raises(ValueError, match="steps must be 0 or more, got -1"):
+        run(begin(), steps=-1)

@@ -55,3 +55,13 @@ def test_the_root_is_flat_at_zero():
     second = jax.jit(jax.vmap(jax.grad(jax.grad(trees.root))))(values)
     np.testing.assert_allclose(second, [0, -1 / 32, -1 / 108], rtol=1e-14)
     assert float(jax.grad(lambda a: trees.norm(trees.scale(a, trees.zeros(P))))(1.0)) == 0
+
+
+def test_the_norm_of_nothing_is_0():
+    assert trees.norm({}) == 0
+
+
+@pytest.mark.parametrize("dtype", [int, bool, complex])
+def test_what_is_no_real_float_is_refused(dtype):
+    with pytest.raises(ValueError, match="must be real floats, got"):
+        trees.scale(0.1, {"w": jnp.ones(2, dtype)})
