@@ -27,7 +27,7 @@ counts makes objective and gap NaN.
 Each step draws its rows, so the law of the weights is *in distribution* and the answer is a
 function of key and steps. Batches gather rows: where they are sharded they move. Derivatives in X,
 y, λ, the optimizer's numbers and the start go through the steps, those of ``certificate.objective``
-too, and are NaN where a step was refused; in the weights only those of (2) and π, the draw has none.
+too, and are NaN where a step was refused; in the weights only those of (2) and π, draws have none.
 Time: 6B Σₗ |Wₗ| operations per step on B examples, as three products of matrices per layer.
 
 >>> import jax, jax.numpy as jnp, mlmath

@@ -39,7 +39,7 @@ regular.
 ...     method=steepest, attach=implicit.attach, curvature=0.9, max_steps=9,
 ... )
 >>> print(x, certificate.steps, certificate.converged)
-[3. 3.] 2 True
+[3. 3.] 1 True
 
 References:
     Nocedal & Wright (2006), Numerical Optimization, §3.1, §3.2 (theorem 3.2).
