@@ -13,11 +13,16 @@ from which ONE example is normalised when the network predicts,
 
     yⱼ = γⱼ (xⱼ − mⱼ)/√(vⱼ + ε) + βⱼ                                           (4)
 
-σ² divides by S, in (3) too. A constant feature has y = β, also for ε = 0, and no derivative
-is infinite. The law of the weights is *exact*: 2 is the row twice and 0 the row absent,
-whatever it holds; its own outputs are finite and mean nothing. A missing value that counts, or no
-weight at all, makes all outputs NaN. The derivative of (2) goes through μ and σ; the averages (3)
-have none.
+σ² divides by S, in (3) too. Rounding cannot bring the mean outside what was averaged, so that
+a constant feature has y = β exactly, also for ε = 0, and no derivative is infinite. The squares
+are those of (x − μ)/u with u = max(√ε, maxᵢ |xᵢ − μ|/8), so that (2) holds as far as the dtype
+reaches (u and 1/u are numbers of it); v becomes ∞ where the variance is none.
+
+The law of the weights is *exact*: 2 is the row twice and 0 the row absent, whatever it holds; its
+own outputs are finite and mean nothing, and one so far away that its square overflows has the
+influence of one at μ. A missing value that counts, or no weight at all, makes all outputs NaN.
+The derivative of (2) goes through μ and σ; the averages (3) have none. Outputs have the dtype of
+x, the averages keep theirs.
 
 >>> import jax, jax.numpy as jnp
 >>> from mlmath.neural import batch_normalisation
@@ -34,6 +39,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax import lax
 from jaxtyping import Array, Float
 
 from mlmath.arrays import Real, Scalar
@@ -67,9 +73,10 @@ def predict(
     params: Params, state: State, x: Float[Real, " d"], *, eps: Scalar = 1e-5
 ) -> Float[Array, " d"]:
     """Normalise ONE example by the running averages, eq. (4)."""
+    x = jnp.asarray(x)
+    params, state = jax.tree.map(lambda a: jnp.asarray(a, x.dtype), (params, state))
     variance = state.variance + jnp.asarray(eps, x.dtype)
-    deviation = jnp.sqrt(jnp.where(variance > 0, variance, 1))
-    return params.scale * (x - state.center) / deviation + params.shift
+    return params.scale * (x - state.center) / _root(variance) + params.shift
 
 
 def step(
@@ -92,9 +99,28 @@ def step(
         sample_weight: sᵢ; 2 counts the row twice, 0 leaves it out.
     """
     X = jnp.asarray(X)
-    X, _, weight = present(X, jnp.zeros_like(X, shape=X.shape[:1]), sample_weight)
-    mean = weight @ X / jnp.sum(weight)
-    variance = weight @ (X - mean[None]) ** 2 / jnp.sum(weight)
-    batch = State(mean, variance)
-    outputs = jax.vmap(lambda x: predict(params, batch, x, eps=eps))(X)
-    return outputs, jax.lax.stop_gradient(trees.average(state, batch, decay))
+    ones, eps = jnp.ones_like(X, shape=X.shape[:1]), jnp.asarray(eps, X.dtype)
+    X, _, weight = present(X, ones, ones if sample_weight is None else sample_weight)
+    share, counts = weight / jnp.sum(weight), (weight != 0)[:, None]
+    low = jnp.min(jnp.where(counts, X, jnp.inf), axis=0)
+    high = jnp.max(jnp.where(counts, X, -jnp.inf), axis=0)
+    first = lax.stop_gradient(jnp.clip(share @ X, low, high))  # a constant feature itself
+    offset = X - first[None]
+    most = jnp.max(jnp.where(counts, jnp.abs(offset), 0), axis=0)
+    unit = lax.stop_gradient(jnp.maximum(most / 8, jnp.sqrt(eps)))
+    unit = jnp.where(unit == 0, 1, unit)
+    z = offset / unit[None]
+    z = jnp.where(counts | jnp.isfinite(z**2), z, 0)  # 0·∞ would be NaN
+    shift = share @ z
+    z = z - shift[None]
+    variance = share @ z**2
+    γ, β = jax.tree.map(lambda a: jnp.asarray(a, X.dtype)[None], params)
+    outputs = γ * z / _root(variance + eps / unit / unit)[None] + β
+    batch = State(first + unit * shift, unit * (unit * variance))
+    batch = jax.tree.map(lambda new, old: jnp.asarray(new, old.dtype), batch, state)
+    return outputs, lax.stop_gradient(trees.average(state, batch, decay))
+
+
+def _root(variance):
+    """σ, or 1 where nothing varies, so that the derivative there is finite."""
+    return jnp.sqrt(jnp.where(variance == 0, 1, variance))

@@ -105,3 +105,88 @@ def test_what_has_no_mean_shows():
     ):
         assert np.isnan(outputs).all()
         assert np.isnan(state.center).all()
+
+
+def test_a_variance_that_is_none_shows():
+    for bad in (np.nan, -5.0):
+        state = BEFORE._replace(variance=jnp.array([bad, 4.0]))
+        assert np.isnan(predict(LEARNT, state, X[0])).tolist() == [True, False]
+
+
+def test_a_row_of_weight_zero_is_absent_also_where_its_square_overflows():
+    params, state = batch_normalisation.init(1)
+    rows = jnp.array([[1], [2], [1e20]], jnp.float32)
+    weight = jnp.array([1, 1, 0], jnp.float32)
+
+    def outputs(rows, weight):
+        return step(params, state, rows, eps=0.0, sample_weight=weight)[0][:2, 0]
+
+    np.testing.assert_array_equal(outputs(rows, weight), [-1, 1])
+    after = step(params, state, rows, sample_weight=weight)[1]
+    np.testing.assert_allclose([after.center[0], after.variance[0]], [0.15, 0.925], rtol=1e-6)
+    by_row, by_weight = jax.jacobian(outputs, (0, 1))(rows, weight)
+    # two numbers of weights a and b are at −√(b/a) and √(a/b), wherever they are
+    np.testing.assert_allclose(by_weight[:, :2], [[0.5, -0.5], [0.5, -0.5]], rtol=1e-6)
+    assert np.isfinite(by_weight).all()
+    np.testing.assert_allclose(by_row, 0, atol=1e-6)
+
+
+def test_a_finite_row_of_weight_zero_has_its_influence():
+    slope = jax.grad(lambda S: value(X, S, LEARNT)[0])(S)
+    h = 1e-6
+    for i in np.flatnonzero(S == 0):
+        moved = [value(X, S + t * np.eye(12)[i], LEARNT)[0] for t in (-h, h)]
+        np.testing.assert_allclose(slope[i], (moved[1] - moved[0]) / (2 * h), rtol=1e-7)
+
+
+@pytest.mark.parametrize("eps", [0.0, 1e-5])
+@pytest.mark.parametrize(
+    ("number", "dtype"), [(0.1, np.float64), (0.1, np.float32), (1e5 / 3, np.float32)]
+)
+def test_a_constant_feature_is_not_normalised_to_the_rounding_of_its_mean(number, dtype, eps):
+    flat, weight = np.full((10, 2), number, dtype), np.linspace(0, 3, 10).astype(dtype)
+    for given in (None, weight):
+        outputs, state = step(LEARNT, BEFORE, flat, eps=eps, sample_weight=given)
+        np.testing.assert_array_equal(outputs, np.tile(LEARNT.shift.astype(dtype), (10, 1)))
+        np.testing.assert_array_equal(state.variance, 0.9 * BEFORE.variance)
+    slope = jax.jacobian(lambda X: step(LEARNT, BEFORE, X, eps=1e-5)[0][:, 0])(flat)[..., 0]
+    centring = np.eye(10) - 1 / 10
+    np.testing.assert_allclose(slope, LEARNT.scale[0] / 1e-5**0.5 * centring, rtol=1e-4)
+
+
+@pytest.mark.parametrize("unit", [1e-25, 1e-3, 1e20, 1e36, 8e37])
+def test_outputs_hold_in_single_precision_as_far_as_its_numbers_reach(unit):
+    params, state = batch_normalisation.init(1)
+    column = unit * np.array([[1.0], [2.0], [4.0]])
+
+    def outputs(column):
+        return jnp.sum(C[:3, :1] * step(params, state, column, eps=0.0)[0] ** 3)
+
+    single = column.astype(np.float32)
+    np.testing.assert_allclose(
+        step(params, state, single, eps=0.0)[0], step(params, state, column, eps=0.0)[0], rtol=1e-5
+    )
+    if unit < 1e37:  # else no number of the dtype
+        slope = jax.grad(outputs)(single)
+        np.testing.assert_allclose(slope * unit, jax.grad(outputs)(column) * unit, rtol=1e-4)
+    single_state = jax.tree.map(lambda a: a.astype(np.float32), state)
+    variance = step(params, single_state, single)[1].variance
+    assert np.isinf(variance).item() == (unit > 1e19)
+
+
+def test_no_weights_are_ones():
+    holes = X.copy()
+    holes[3, 0] = np.nan
+    for rows in (X, holes):
+        unweighted = step(LEARNT, BEFORE, rows)
+        weighted = step(LEARNT, BEFORE, rows, sample_weight=np.ones(12))
+        jax.tree.map(np.testing.assert_array_equal, unweighted, weighted)
+    assert np.isnan(unweighted[0]).all()
+
+
+def test_outputs_have_the_dtype_of_the_batch_and_averages_their_own():
+    params, state = batch_normalisation.init(2)
+    outputs, after = step(params, state, X.astype(np.float32))
+    single = predict(params, state, np.float32(X[0]))
+    assert outputs.dtype == single.dtype == jnp.float32
+    assert after.center.dtype == after.variance.dtype == jnp.float64

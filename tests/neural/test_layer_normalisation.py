@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from sklearn.preprocessing import scale
 
 from mlmath.neural import layer_normalisation
@@ -50,3 +51,36 @@ def test_equal_numbers_give_the_shift_and_finite_derivatives():
         np.testing.assert_array_equal(value(np.full(4, 3.0)), LEARNT.shift)
         assert np.isfinite(jax.jacobian(value)(np.full(4, 3.0))).all()
         assert np.isfinite(jax.hessian(value)(np.full(4, 3.0))).all()
+
+
+@pytest.mark.parametrize("eps", [0.0, 1e-5])
+@pytest.mark.parametrize(
+    ("number", "dtype"), [(0.1, np.float64), (0.1, np.float32), (1e5 / 3, np.float32)]
+)
+def test_equal_numbers_are_not_normalised_to_the_rounding_of_their_mean(number, dtype, eps):
+    params = Params(jnp.ones(10), jnp.arange(10.0))
+    flat = np.full(10, number, dtype)
+    np.testing.assert_array_equal(predict(params, flat, eps=eps), params.shift)
+    slope = jax.jacobian(lambda x: predict(params, x, eps=1e-5))(flat)
+    np.testing.assert_allclose(slope, (np.eye(10) - 1 / 10) / 1e-5**0.5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("unit", [1e-25, 1e-3, 1e20, 1e36, 8e37])
+def test_outputs_hold_in_single_precision_as_far_as_its_numbers_reach(unit):
+    def outputs(x):
+        return predict(LEARNT, x, eps=0.0)
+
+    single = (unit * X).astype(np.float32)
+    np.testing.assert_allclose(outputs(single), outputs(X), rtol=1e-5)
+    if unit < 1e37:  # else no number of the dtype
+        slope = jax.jacobian(outputs)(single)
+        np.testing.assert_allclose(slope * unit, jax.jacobian(outputs)(X), rtol=1e-4, atol=1e-6)
+
+
+def test_outputs_have_the_dtype_of_the_example():
+    params = layer_normalisation.init(4)
+    assert predict(params, X.astype(np.float32)).dtype == jnp.float32
+
+
+def test_a_missing_number_shows():
+    assert np.isnan(predict(LEARNT, np.array([1.0, np.nan, 2.0, 3.0]))).all()
