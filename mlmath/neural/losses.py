@@ -13,7 +13,8 @@ In (1) to (4) y holds one number for each output, or is one number where k = 1; 
 or 1 and in (4) a probability in [0, 1]. In (5) y is a class 0, …, k − 1, as an integer or a float,
 and α ∈ [0, 1) smooths the label, so that the best log-odds are finite. The z of (4) and (5) are
 log-odds: no probability is formed, and a loss of 10⁴ in float32 has its digits and its gradient.
-A target that is none of those which are named makes the loss NaN.
+A target that is none of those which are named makes the loss NaN. A class with z = −∞ is left
+out of (5): it has p = 0, and costs nothing unless it is the class of the example or α > 0.
 
 (4) with k = 1 is the loss of logistic regression, (5) with α = 0 that of softmax regression. The
 derivative of (3) at its kink tⱼ zⱼ = 1 is 0.
@@ -34,11 +35,13 @@ References:
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float, Int
 
 from mlmath.arrays import Label, Real, Scalar
 
 __all__ = ["binary_cross_entropy", "hinge", "huber", "softmax_cross_entropy", "squared"]
+
+Targets = Label | Float[Real, " k"] | Int[Real, " k"] | Bool[Real, " k"]
 
 
 def squared(outputs: Float[Real, " k"], y: Label | Float[Real, " k"]) -> Float[Array, ""]:
@@ -56,16 +59,14 @@ def huber(
     return jnp.sum(near * (residual - near / 2))
 
 
-def hinge(outputs: Float[Real, " k"], y: Label | Float[Real, " k"]) -> Float[Array, ""]:
+def hinge(outputs: Float[Real, " k"], y: Targets) -> Float[Array, ""]:
     """What is missing to the margin 1, eq. (3)."""
     y = _targets(outputs, y)
     missing = 1 - (2 * y - 1) * outputs
     return jnp.sum(jnp.where(missing <= 0, 0, missing)) + _unless((y == 0) | (y == 1))
 
 
-def binary_cross_entropy(
-    outputs: Float[Real, " k"], y: Label | Float[Real, " k"]
-) -> Float[Array, ""]:
+def binary_cross_entropy(outputs: Float[Real, " k"], y: Targets) -> Float[Array, ""]:
     """Negative log-likelihood of log-odds, eq. (4)."""
     y = _targets(outputs, y)
     terms = y * jax.nn.softplus(-outputs) + (1 - y) * jax.nn.softplus(outputs)
@@ -91,7 +92,9 @@ def softmax_cross_entropy(
     own = jnp.arange(k) == y
     smoothing = jnp.asarray(smoothing, outputs.dtype)
     share = jnp.where(own, 1 - smoothing, 0) + smoothing / k
-    return -jnp.sum(share * jax.nn.log_softmax(outputs)) + _unless(own.any())
+    left_out = (share == 0) & jnp.isneginf(outputs)  # 0·∞ would be NaN
+    log_p = jnp.where(left_out, 0, jax.nn.log_softmax(outputs))
+    return -jnp.sum(share * log_p) + _unless(own.any())
 
 
 def _targets(outputs, y):

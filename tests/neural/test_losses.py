@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import hinge_loss, log_loss
 
+from mlmath.arguments import ArgumentError
 from mlmath.linear import logistic_regression, softmax_regression
 from mlmath.neural import losses
 
@@ -124,7 +125,37 @@ def test_a_target_that_is_none_shows():
     assert np.isnan(losses.binary_cross_entropy(Z, one_of_three))
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_class_that_is_left_out_costs_nothing(dtype):
+    z = np.array([1, -np.inf, 2], dtype)
+    rest = z[[0, 2]]
+    found = losses.softmax_cross_entropy(z, 0)
+    np.testing.assert_allclose(found, losses.softmax_cross_entropy(rest, 0), rtol=1e-6)
+    for slope in (jax.grad, jax.jacfwd):
+        expected = np.insert(slope(losses.softmax_cross_entropy)(rest, 0), 1, 0)
+        np.testing.assert_allclose(slope(losses.softmax_cross_entropy)(z, 0), expected, rtol=1e-6)
+    bend = jax.hessian(losses.softmax_cross_entropy)(z, 0)
+    np.testing.assert_array_equal(bend[1], 0)
+    expected = jax.hessian(losses.softmax_cross_entropy)(rest, 0)
+    np.testing.assert_allclose(bend[::2, ::2], expected, rtol=1e-6)
+    assert np.isposinf(losses.softmax_cross_entropy(z, 1))
+    assert np.isposinf(losses.softmax_cross_entropy(z, 0, smoothing=0.1))
+    assert np.isnan(losses.softmax_cross_entropy(z, 3))
+
+
+@pytest.mark.parametrize("loss", [losses.hinge, losses.binary_cross_entropy])
+def test_labels_of_many_outputs_are_integers_or_booleans_too(loss):
+    expected = loss(Z, BITS)
+    for kind in (int, bool, np.float32, np.int32):
+        found = loss(Z, BITS.astype(kind))
+        assert found.dtype == expected.dtype
+        np.testing.assert_array_equal(found, expected)
+        np.testing.assert_array_equal(loss(Z[:1], kind(1)), loss(Z[:1], 1.0))
+
+
 def test_misuse_is_refused():
+    with pytest.raises(ArgumentError, match=r"integer or boolean array of shape \(k,\) with k = 3"):
+        losses.hinge(Z, np.array([0, 1]))
     with pytest.raises(ValueError, match="one number for each output, 3, got 1"):
         losses.squared(Z, 1.0)
     with pytest.raises(ValueError, match="at least two outputs, got 1"):
