@@ -81,7 +81,8 @@ def elu(x: Float[Real, "..."], *, alpha: Scalar = 1.0) -> Float[Array, "..."]:
 def gelu(x: Float[Real, "..."]) -> Float[Array, "..."]:
     """Gaussian error linear unit, eq. (5), by erf and not by its approximation with tanh."""
     x = jnp.asarray(x)
-    return x * jax.lax.erfc(-x / math.sqrt(2)) / 2
+    u = jnp.clip(-x / math.sqrt(2), -30, 30)  # erfc(30) < 10⁻³⁹²; 0·∞ beyond would be NaN
+    return x * (jax.lax.erfc(u) / 2)
 
 
 def silu(x: Float[Real, "..."]) -> Float[Array, "..."]:

@@ -81,6 +81,22 @@ def test_tails_go_to_their_limits_and_stay_finite(name, dtype):
     assert all(np.isfinite(d).all() for d in derivatives(name)(np.concatenate([-way, way])))
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@every
+def test_nothing_overflows_up_to_the_largest_number(name, dtype):
+    f, most = getattr(activations, name), np.finfo(dtype).max
+    x = np.array([-1, -0.6, 0.6, 1], dtype) * most
+    slope = jax.grad(f)
+    for second in (jax.grad(slope), jax.jacfwd(slope), jax.jacfwd(jax.jacfwd(f))):
+        np.testing.assert_array_equal(jax.vmap(second)(x), 0)
+    left, _, right, _ = LIMITS[name]
+    ends = [left / 1e4 * x[:2] * -1 if abs(left) > 1 else left * np.ones(2)]
+    ends += [x[2:] if right > 1 else np.ones(2)]
+    np.testing.assert_allclose(jax.jit(f)(x), np.concatenate(ends), rtol=1e-6, atol=1e-30)
+    slopes = np.repeat([LIMITS[name][1], LIMITS[name][3]], 2)
+    np.testing.assert_allclose(jax.vmap(slope)(x), slopes, rtol=1e-6)
+
+
 def test_the_left_tails_keep_their_digits():
     """Independent values: scipy's log Φ and logistic function."""
     x = np.array([-20.0, -5.0, -2.0])
