@@ -6,9 +6,10 @@ Forwards, for one example x = h₀ with target y, each layer keeps what it saw,
 
 With δₗ = ∂ℓ/∂aₗ, what the loss ℓ(z, y) gains when aₗ grows, the chain rule goes backwards,
 
-    δ_L = ∂ℓ/∂z,        δₗ = φ′(aₗ) ⊙ Wₗ₊₁ᵀ δₗ₊₁                                (2)
+    δ_L = ∂ℓ/∂z,        δₗ = φ′(aₗ)ᵀ Wₗ₊₁ᵀ δₗ₊₁                                (2)
 
-and gives the gradient of every layer from what stands at its two ends:
+where φ′ is a matrix: diagonal, and the product one number by number, for all activations but the
+softmax. It gives the gradient of every layer from what stands at its two ends:
 
     ∂ℓ/∂Wₗ = δₗ hₗ₋₁ᵀ,        ∂ℓ/∂bₗ = δₗ                                      (3)
 
@@ -40,7 +41,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from mlmath.arrays import Label, Real
+from mlmath.arrays import Real
 from mlmath.neural import activations, dense, losses, mlp
 
 __all__ = ["Layer", "gradient", "layers"]
@@ -59,7 +60,7 @@ class Layer(NamedTuple):
 def layers(
     params: mlp.Params,
     x: Float[Real, " d"],
-    y: Label | Float[Real, " k"],
+    y: losses.Targets,
     *,
     error: Callable[..., Any] = losses.squared,
     activation: Callable[..., Any] = activations.relu,
@@ -70,7 +71,7 @@ def layers(
     delta = jax.grad(error)(z, y)
     found = [_layer(h, a, z, delta)]
     for after, (h, a, output) in zip(params.layers[:0:-1], passed[-2::-1], strict=True):
-        delta = jax.vmap(jax.grad(activation))(a) * (delta @ after.weights)  # (2)
+        (delta,) = jax.vjp(activation, a)[1](delta @ after.weights)  # (2)
         found.append(_layer(h, a, output, delta))
     return tuple(reversed(found))
 
@@ -78,7 +79,7 @@ def layers(
 def gradient(
     params: mlp.Params,
     x: Float[Real, " d"],
-    y: Label | Float[Real, " k"],
+    y: losses.Targets,
     *,
     error: Callable[..., Any] = losses.squared,
     activation: Callable[..., Any] = activations.relu,

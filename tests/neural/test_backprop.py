@@ -34,7 +34,7 @@ def test_the_layers_are_the_transcription_of_the_chain_rule():
         np.testing.assert_allclose(ours, theirs, rtol=1e-12)
 
 
-@pytest.mark.parametrize("name", ["identity", "sigmoid", "relu", "elu", "gelu", "softplus"])
+@pytest.mark.parametrize("name", activations.__all__)
 @pytest.mark.parametrize(
     ("error", "y"),
     [
@@ -51,6 +51,13 @@ def test_it_is_the_derivative_that_jax_finds(name, error, y):
     theirs = jax.grad(mlp.loss)(PARAMS, X, y, **given)
     for a, b in zip(jax.tree.leaves(ours), jax.tree.leaves(theirs), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-15)
+
+
+def test_labels_may_be_integers_or_booleans():
+    expected = backprop.gradient(PARAMS, X, np.array([0.0, 1.0]), error=losses.hinge)
+    for kind in (int, bool):
+        found = backprop.gradient(PARAMS, X, np.array([0, 1], kind), error=losses.hinge)
+        jax.tree.map(np.testing.assert_array_equal, found, expected)
 
 
 def test_a_single_number_moves_the_loss_as_its_gradient_says():
