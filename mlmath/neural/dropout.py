@@ -9,7 +9,8 @@ so that for what comes after
     E yⱼ = xⱼ,        Var yⱼ = xⱼ² p / (1 − p)                                 (2)
 
 and a trained network needs no other weights: for prediction the layer is just left out. At p = 1
-all is 0. The draw is discrete; the derivative in p is that of the factor 1/(1 − p) alone.
+all is 0; a rate outside [0, 1], or NaN, makes all NaN. The draw is discrete; the derivative in p
+is that of the factor 1/(1 − p) alone.
 
 >>> import jax, jax.numpy as jnp
 >>> from mlmath.neural import dropout
@@ -39,6 +40,7 @@ def dropout(key: Key, x: Float[Real, "..."], *, rate: Scalar = 0.5) -> Float[Arr
         x: what passes through.
         rate: p, traced: a schedule or a sweep compiles nothing.
     """
-    share = 1 - jnp.asarray(rate, x.dtype)
-    kept = jax.random.bernoulli(key, share, jnp.shape(x))
-    return jnp.where(kept, x / jnp.where(share > 0, share, 1), 0)
+    rate = jnp.asarray(rate, x.dtype)
+    share = jnp.where((rate >= 0) & (rate <= 1), 1 - rate, jnp.nan)
+    kept = jax.random.bernoulli(key, share, jnp.shape(x)) | jnp.isnan(share)
+    return jnp.where(kept, x / jnp.where(share == 0, 1, share), 0)

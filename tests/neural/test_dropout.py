@@ -53,3 +53,13 @@ def test_the_numbers_of_an_array_are_left_out_one_by_one():
 def test_the_derivative_in_the_rate_is_that_of_the_factor():
     y, slope = jax.jvp(lambda rate: dropout(KEY, jnp.ones(50), rate=rate), (0.2,), (1.0,))
     np.testing.assert_allclose(slope, y / (1 - 0.2), rtol=1e-12)
+
+
+@pytest.mark.parametrize("rate", [-0.1, 1.1, np.nan, -np.inf])
+def test_a_rate_that_is_none_shows(rate):
+    value, slope = jax.jit(jax.value_and_grad(lambda x, rate: dropout(KEY, x, rate=rate).sum()))(
+        X, rate
+    )
+    assert np.isnan(dropout(KEY, X, rate=rate)).all()
+    assert np.isnan(value)
+    assert np.isnan(slope).all()
