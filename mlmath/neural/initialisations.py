@@ -17,7 +17,8 @@ The normal ones are not cut off, so that v is exact. Of the orthogonal matrices
     W Wᵀ = I if o ≤ i,        Wᵀ W = I if o ≥ i                                  (5)
 
 the uniformly distributed one is Q of the QR factorisation of a matrix of standard normal numbers,
-when R's diagonal is made positive; it keeps the length of x where o ≥ i.
+when R's diagonal is made positive; it keeps the length of x where o ≥ i. All raise ``ValueError``
+if o or i is below 1.
 
 >>> import jax
 >>> from mlmath.neural import initialisations
@@ -49,48 +50,57 @@ __all__ = [
 
 def glorot_normal(key: Key, outputs: int, inputs: int) -> Float[Array, "o i"]:
     """Normal numbers of variance (2)."""
-    return _normal(key, outputs, inputs, 2 / (inputs + outputs))
+    return _normal(key, outputs, inputs, 2, inputs + outputs)
 
 
 def glorot_uniform(key: Key, outputs: int, inputs: int) -> Float[Array, "o i"]:
     """Uniform numbers of variance (2)."""
-    return _uniform(key, outputs, inputs, 2 / (inputs + outputs))
+    return _uniform(key, outputs, inputs, 2, inputs + outputs)
 
 
 def he_normal(key: Key, outputs: int, inputs: int) -> Float[Array, "o i"]:
     """Normal numbers of variance (3)."""
-    return _normal(key, outputs, inputs, 2 / inputs)
+    return _normal(key, outputs, inputs, 2, inputs)
 
 
 def he_uniform(key: Key, outputs: int, inputs: int) -> Float[Array, "o i"]:
     """Uniform numbers of variance (3)."""
-    return _uniform(key, outputs, inputs, 2 / inputs)
+    return _uniform(key, outputs, inputs, 2, inputs)
 
 
 def lecun_normal(key: Key, outputs: int, inputs: int) -> Float[Array, "o i"]:
     """Normal numbers of variance (1)."""
-    return _normal(key, outputs, inputs, 1 / inputs)
+    return _normal(key, outputs, inputs, 1, inputs)
 
 
 def lecun_uniform(key: Key, outputs: int, inputs: int) -> Float[Array, "o i"]:
     """Uniform numbers of variance (1)."""
-    return _uniform(key, outputs, inputs, 1 / inputs)
+    return _uniform(key, outputs, inputs, 1, inputs)
 
 
 def orthogonal(key: Key, outputs: int, inputs: int) -> Float[Array, "o i"]:
     """Uniformly distributed orthogonal matrix, eq. (5)."""
-    if outputs < inputs:
-        return orthogonal(key, inputs, outputs).T
-    Q, R = jnp.linalg.qr(jax.random.normal(key, (outputs, inputs)))
-    return Q * jnp.where(jnp.diagonal(R) < 0, -1, 1)[None]
+    tall = sorted(_shape(outputs, inputs), reverse=True)
+    Q, R = jnp.linalg.qr(jax.random.normal(key, tall))
+    W = Q * jnp.where(jnp.diagonal(R) < 0, -1, 1)[None]
+    return W if outputs >= inputs else W.T
 
 
-def _normal(key, outputs, inputs, variance):
+def _normal(key, outputs, inputs, gain, fan):
     # apart, so that XLA never merges two factors and a seed means one W in every program
-    standard = jax.lax.optimization_barrier(jax.random.normal(key, (outputs, inputs)))
-    return math.sqrt(variance) * standard
+    standard = jax.lax.optimization_barrier(jax.random.normal(key, _shape(outputs, inputs)))
+    return math.sqrt(gain / fan) * standard
 
 
-def _uniform(key, outputs, inputs, variance):
-    limit = math.sqrt(3 * variance)
-    return jax.random.uniform(key, (outputs, inputs), minval=-limit, maxval=limit)
+def _uniform(key, outputs, inputs, gain, fan):
+    shape = _shape(outputs, inputs)
+    limit = math.sqrt(3 * (gain / fan))
+    return jax.random.uniform(key, shape, minval=-limit, maxval=limit)
+
+
+def _shape(outputs, inputs):
+    if min(outputs, inputs) < 1:
+        raise ValueError(
+            f"outputs and inputs must be at least 1, got {outputs} outputs and {inputs} inputs."
+        )
+    return outputs, inputs

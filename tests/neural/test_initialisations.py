@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from mlmath.neural import activations, initialisations
+from mlmath.neural import activations, dense, initialisations
 
 KEY = jax.random.key(0)
 LAWS = {
@@ -105,3 +105,13 @@ def test_a_key_means_one_matrix_in_every_program():
     for draw in (initialisations.he_normal, initialisations.glorot_uniform):
         compiled = jax.jit(lambda key, draw=draw: draw(key, 20, 30))(KEY)
         np.testing.assert_array_equal(compiled, draw(KEY, 20, 30))
+
+
+@pytest.mark.parametrize("name", initialisations.__all__)
+@pytest.mark.parametrize(("o", "i"), [(0, 3), (3, 0), (0, 0), (-1, 3), (-2, 2)])
+def test_sizes_below_one_are_refused_in_one_sentence(name, o, i):
+    draw = getattr(initialisations, name)
+    told = f"^outputs and inputs must be at least 1, got {o} outputs and {i} inputs.$"
+    for misuse in (lambda: draw(KEY, o, i), lambda: dense.init(KEY, i, o, weights=draw)):
+        with pytest.raises(ValueError, match=told):
+            misuse()
