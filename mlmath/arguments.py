@@ -73,12 +73,20 @@ def _is_half(value):
 
 
 def _refuse_half(function, signature, args, kwargs):
-    for name, value in signature.bind(*args, **kwargs).arguments.items():
+    for name, value in _given(signature, args, kwargs):
         if _is_half(value) and _arrays(annotation := signature.parameters[name].annotation):
             raise ArgumentError(
                 f"{_place(function)}: {name} must be {_expected(annotation, {})}, got "
                 f"{_got(value)}; half precision is too coarse: convert with .astype('float32')."
             )
+
+
+def _given(signature, args, kwargs):
+    """Names and arguments; what ``*name`` collects comes one by one, as it is annotated."""
+    for name, value in signature.bind(*args, **kwargs).arguments.items():
+        many = signature.parameters[name].kind is inspect.Parameter.VAR_POSITIONAL
+        for one in value if many else (value,):
+            yield name, one
 
 
 def _place(function):
@@ -91,7 +99,7 @@ def _sentence(function, signature, args, kwargs):
     where = _place(function)
     known: dict[str, tuple[int, str]] = {}  # size of a dimension, and the argument that set it
     with jaxtyped("context"):
-        for name, value in signature.bind(*args, **kwargs).arguments.items():
+        for name, value in _given(signature, args, kwargs):
             annotation = signature.parameters[name].annotation
             if annotation is inspect.Parameter.empty:
                 continue
@@ -206,6 +214,9 @@ def _fix(annotation, value):
 
     if Partial in _leaves(annotation) and callable(value):
         return "; bind the numbers of a function with jax.tree_util.Partial(function, …)"
+    pair = getattr(value, "_fields", None) == ("init", "update")  # as all of optax's are
+    if pair and any(getattr(leaf, "__name__", "") == "Optimizer" for leaf in _leaves(annotation)):
+        return "; take one of optax through optimize.chain.from_optax"
     arrays = _arrays(annotation)
     if not arrays:
         return ""
@@ -213,7 +224,8 @@ def _fix(annotation, value):
         return "; make one with jax.random.key"
     if not hasattr(value, "shape"):
         return "; convert it with jnp.asarray" if isinstance(value, list | tuple) else ""
-    kinds, rank = {a.dtype.__name__ for a in arrays}, max(len(a.dim_str.split()) for a in arrays)
+    alike = [a for a in arrays if len(a.dim_str.split()) == len(value.shape)] or arrays
+    kinds, rank = {a.dtype.__name__ for a in alike}, max(len(a.dim_str.split()) for a in arrays)
     if kinds == {"Float"} and value.dtype.kind in "iub":
         return "; measurements are floats: convert with .astype(float)"
     if len(value.shape) == rank == 1 or "..." in arrays[0].dim_str:

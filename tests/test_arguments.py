@@ -9,6 +9,7 @@ import sys
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 from jaxtyping import Float, jaxtyped
 
@@ -20,7 +21,7 @@ from mlmath.evaluate import folds, selection
 from mlmath.linalg import least_squares as columns
 from mlmath.linear import logistic_regression, perceptron, ridge
 from mlmath.neural import losses
-from mlmath.optimize import momentum, newton
+from mlmath.optimize import chain, momentum, newton, stochastic
 from mlmath.plot import regression
 from mlmath.statistics import standardise, weights
 
@@ -128,6 +129,23 @@ MISUSE = [
         lambda: momentum.sgd(lambda step: 0.1),
         "optimize.momentum.sgd: learning_rate must be a number or jax.tree_util.Partial, got "
         "function; bind the numbers of a function with jax.tree_util.Partial(function, …).",
+    ),
+    (
+        lambda: chain.chain(momentum.sgd(0.1), optax.clip(1.0)),
+        "optimize.chain.chain: optimizers must be optimize.chain.Optimizer, got "
+        "optax._src.base.GradientTransformation; take one of optax through "
+        "optimize.chain.from_optax.",
+    ),
+    (
+        lambda: stochastic.init(jax.random.key(0), Y, optax.clip(1.0)),
+        "optimize.stochastic.init: optimizer must be optimize.chain.Optimizer, got "
+        "optax._src.base.GradientTransformation; take one of optax through "
+        "optimize.chain.from_optax.",
+    ),
+    (
+        lambda: losses.squared(Y, np.arange(5)),
+        "neural.losses.squared: y must be a number or a float array of shape (k,) with k = 5 "
+        "(from outputs), got int64[5]; measurements are floats: convert with .astype(float).",
     ),
     (
         lambda: regression.predicted_against_observed(Y, Y[:2]),
