@@ -17,7 +17,10 @@ with a schedule s in (6). (4) with p = 1 is the linear schedule. The numbers and
 optax's: ``exponential_decay`` with and without ``staircase``, ``polynomial_schedule``,
 ``cosine_decay_schedule`` (η̲ here is its ``alpha`` times η), ``join_schedules`` of a linear one
 with s, ``cosine_onecycle_schedule``. Lengths may be floats, which is what a derivative in
-them needs; (2) and the U of (7) have derivative zero in theirs.
+them needs; (2) and the U of (7) have derivative zero in theirs. A length of 0 is over at t = 0,
+as if t/T were ∞ there too: (4) and (5) are η̲, (6) is s, and (2) and (3) are η r^∞, which is 0 for
+r < 1. All derivatives are then finite for r ≤ 1. With r = 0 the derivative of (3) in r is the true
+one, which is infinite where 0 < t < T.
 
 >>> import jax, jax.numpy as jnp
 >>> from mlmath.optimize import schedules
@@ -117,20 +120,26 @@ def _constant(value, step):
 
 
 def _part(step, steps):
-    """t/T; two integers of 32 bits would make it float32 also where x64 is on."""
-    return jnp.asarray(step, float) / steps
+    """t/T, or 10¹⁸ for ∞; two integers of 32 bits would make it float32 also where x64 is on."""
+    lasts = jnp.asarray(steps) != 0
+    return jnp.where(lasts, jnp.asarray(step, float) / jnp.where(lasts, steps, 1), 1e18)
+
+
+def _power(rate, part):
+    """rᵖ, with 0⁰ = 1 also in its derivatives."""
+    return jnp.where((part == 0) & (rate == 0), 1, rate) ** part
 
 
 def _step(value, steps, rate, step):
-    return value * rate ** jnp.floor(_part(step, steps))
+    return value * _power(rate, jnp.floor(_part(step, steps)))
 
 
 def _exponential(value, steps, rate, step):
-    return value * rate ** _part(step, steps)
+    return value * _power(rate, _part(step, steps))
 
 
 def _polynomial(value, steps, end, power, step):
-    early = jnp.asarray(step < steps)
+    early = ~jnp.asarray(step >= steps)  # NaN shows
     left = jnp.where(early, 1 - _part(step, steps), 1)  # 0ᵖ has no derivative for p < 1
     return jnp.where(early, (value - end) * left**power, 0) + end
 
@@ -142,12 +151,12 @@ def _cosine(value, steps, end, step):
 
 def _warm_up(schedule, steps, start, step):
     rise = start + (schedule(0) - start) * _part(step, steps)
-    return jnp.where(step < steps, rise, schedule(jnp.maximum(step - steps, 0)))
+    return jnp.where(step >= steps, schedule(jnp.maximum(step - steps, 0)), rise)
 
 
 def _one_cycle(peak, steps, up, start_ratio, end_ratio, step):
     turn = jnp.floor(up * jnp.asarray(steps))
     start = peak / start_ratio
-    rise = _cosine(start, jnp.maximum(turn, 1), peak, step)
-    fall = _cosine(peak, jnp.maximum(steps - turn, 1), start / end_ratio, step - turn)
+    rise = _cosine(start, turn, peak, step)
+    fall = _cosine(peak, steps - turn, start / end_ratio, step - turn)
     return jnp.where(step < turn, rise, fall)

@@ -126,3 +126,51 @@ def test_a_schedule_that_is_large_before_its_begin_is_not_asked_there():
 def test_a_bare_function_is_no_schedule():
     with pytest.raises(ArgumentError, match=r"Partial, got function; bind the numbers"):
         schedules.warm_up(lambda t: 0.1, steps=3)
+
+
+ZERO = {  # what a length of 0 means: it is over at t = 0
+    "step": (lambda T: schedules.step_decay(0.3, steps=T, rate=0.5), 0.0),
+    "exponential": (lambda T: schedules.exponential_decay(0.3, steps=T, rate=0.5), 0.0),
+    "no decay": (lambda T: schedules.exponential_decay(0.3, steps=T, rate=1.0), 0.3),
+    "polynomial": (lambda T: schedules.polynomial_decay(0.3, steps=T, end=0.1), 0.1),
+    "cosine": (lambda T: schedules.cosine_decay(0.3, steps=T, end=0.1), 0.1),
+    "warm-up": (lambda T: schedules.warm_up(schedules.constant(0.1), steps=T), 0.1),
+    "one cycle": (lambda T: schedules.one_cycle(0.3, steps=T), 0.3 / 25 / 1e4),
+}
+
+
+@pytest.mark.parametrize(("make", "end"), ZERO.values(), ids=ZERO.keys())
+@pytest.mark.parametrize("t", [0, 3])
+def test_a_length_of_zero_is_over_at_once_and_has_derivatives(make, end, t):
+    for T in (0, 0.0, jnp.int32(0)):
+        np.testing.assert_allclose(make(T)(t), end, rtol=1e-15)
+    lanes = jax.vmap(lambda T: jax.grad(lambda s: s(t))(make(T)))(jnp.array([0.0, 2.0]))
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(lanes))
+    numbers, unravel = ravel_pytree(make(0.0))
+    for twice in (jax.hessian, lambda f: jax.jacfwd(jax.jacfwd(f))):
+        assert np.isfinite(twice(lambda v: unravel(v)(t))(numbers)).all()
+
+
+@pytest.mark.parametrize("decay", [schedules.step_decay, schedules.exponential_decay])
+def test_a_rate_of_zero_has_its_derivatives(decay):
+    """0.1 r^p at r = 0 with p = t/3 = 0, 1, 2; for 0 < p < 1 it is infinite."""
+    slope = jax.vmap(jax.grad(lambda r, t: decay(0.1, steps=3.0, rate=r)(t)), (None, 0))
+    np.testing.assert_allclose(slope(0.0, jnp.array([0, 3, 6])), [0, 0.1, 0], atol=1e-16)
+    bend = jax.vmap(jax.grad(jax.grad(lambda r, t: decay(0.1, steps=3.0, rate=r)(t))), (None, 0))
+    np.testing.assert_allclose(bend(0.0, jnp.array([0, 6])), [0, 0.2], atol=1e-16)
+
+
+def test_a_length_that_is_no_number_shows():
+    for name in ZERO.keys() - {"no decay"}:  # 1ᵖ = 1
+        assert np.isnan(ZERO[name][0](np.nan)(3)), name
+
+
+def test_the_derivative_in_the_step_holds_at_the_first():
+    slope = jax.grad(schedules.exponential_decay(0.3, steps=4, rate=0.5))(0.0)
+    np.testing.assert_allclose(slope, 0.3 * np.log(0.5) / 4, rtol=1e-12)
+
+
+def test_a_cycle_ends_where_its_formula_says_if_it_only_rises():
+    schedule = schedules.one_cycle(0.3, steps=4, up=1.0)
+    np.testing.assert_allclose(schedule(2), cosine(0.3 / 25, 0.3, 0.5), rtol=1e-15)
+    np.testing.assert_allclose(schedule(4), 0.3 / 25 / 1e4, rtol=1e-12)
