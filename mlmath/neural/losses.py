@@ -13,8 +13,9 @@ In (1) to (4) y holds one number for each output, or is one number where k = 1; 
 or 1 and in (4) a probability in [0, 1]. In (5) y is a class 0, …, k − 1, as an integer or a float,
 and α ∈ [0, 1) smooths the label, so that the best log-odds are finite. The z of (4) and (5) are
 log-odds: no probability is formed, and a loss of 10⁴ in float32 has its digits and its gradient.
-A target that is none of those which are named makes the loss NaN. A class with z = −∞ is left
-out of (5): it has p = 0, and costs nothing unless it is the class of the example or α > 0.
+A target that is none of those which are named makes the loss and its gradient NaN. A class with
+z = −∞ is left out of (5): it has p = 0, and costs nothing unless it is the class of the example or
+α > 0.
 
 (4) with k = 1 is the loss of logistic regression, (5) with α = 0 that of softmax regression. The
 derivative of (3) at its kink tⱼ zⱼ = 1 is 0.
@@ -46,14 +47,16 @@ Targets = Label | Float[Real, " k"] | Int[Real, " k"] | Bool[Real, " k"]
 
 def squared(outputs: Float[Real, " k"], y: Label | Float[Real, " k"]) -> Float[Array, ""]:
     """Half the squared distance, eq. (1)."""
-    return jnp.sum((outputs - _targets(outputs, y)) ** 2) / 2
+    y = _targets(outputs, y)
+    return jnp.sum((_where(y == y, outputs) - y) ** 2) / 2
 
 
 def huber(
     outputs: Float[Real, " k"], y: Label | Float[Real, " k"], *, threshold: Scalar = 1.0
 ) -> Float[Array, ""]:
     """Squared up to δ = ``threshold`` and linear beyond, eq. (2)."""
-    residual = outputs - _targets(outputs, y)
+    y = _targets(outputs, y)
+    residual = _where(y == y, outputs) - y
     threshold = jnp.asarray(threshold, residual.dtype)
     near = jnp.clip(residual, -threshold, threshold)
     return jnp.sum(near * (residual - near / 2))
@@ -62,15 +65,15 @@ def huber(
 def hinge(outputs: Float[Real, " k"], y: Targets) -> Float[Array, ""]:
     """What is missing to the margin 1, eq. (3)."""
     y = _targets(outputs, y)
-    missing = 1 - (2 * y - 1) * outputs
-    return jnp.sum(jnp.where(missing <= 0, 0, missing)) + _unless((y == 0) | (y == 1))
+    missing = 1 - (2 * y - 1) * _where((y == 0) | (y == 1), outputs)
+    return jnp.sum(jnp.where(missing <= 0, 0, missing))
 
 
 def binary_cross_entropy(outputs: Float[Real, " k"], y: Targets) -> Float[Array, ""]:
     """Negative log-likelihood of log-odds, eq. (4)."""
     y = _targets(outputs, y)
-    terms = y * jax.nn.softplus(-outputs) + (1 - y) * jax.nn.softplus(outputs)
-    return jnp.sum(terms) + _unless((y >= 0) & (y <= 1))
+    z = _where((y >= 0) & (y <= 1), outputs)
+    return jnp.sum(y * jax.nn.softplus(-z) + (1 - y) * jax.nn.softplus(z))
 
 
 def softmax_cross_entropy(
@@ -93,8 +96,8 @@ def softmax_cross_entropy(
     smoothing = jnp.asarray(smoothing, outputs.dtype)
     share = jnp.where(own, 1 - smoothing, 0) + smoothing / k
     left_out = (share == 0) & jnp.isneginf(outputs)  # 0·∞ would be NaN
-    log_p = jnp.where(left_out, 0, jax.nn.log_softmax(outputs))
-    return -jnp.sum(share * log_p) + _unless(own.any())
+    log_p = jax.nn.log_softmax(_where(own.any(), outputs))
+    return -jnp.sum(share * jnp.where(left_out, 0, log_p))
 
 
 def _targets(outputs, y):
@@ -106,6 +109,6 @@ def _targets(outputs, y):
     return jnp.reshape(jnp.asarray(y, outputs.dtype), outputs.shape)
 
 
-def _unless(known):
-    """0, or NaN if a target is none."""
-    return jnp.where(jnp.all(known), 0, jnp.nan)
+def _where(known, outputs):
+    """The outputs, or NaN times them if a target is none: a derivative keeps a factor."""
+    return outputs * jnp.asarray(jnp.where(jnp.all(known), 1, jnp.nan), outputs.dtype)

@@ -125,6 +125,29 @@ def test_a_target_that_is_none_shows():
     assert np.isnan(losses.binary_cross_entropy(Z, one_of_three))
 
 
+NONE = [
+    (losses.squared, Z, np.array([0.0, np.nan, 1.0])),
+    (losses.huber, Z, np.array([0.0, np.nan, 1.0])),
+    (losses.huber, 1e3 * Z, np.array([0.0, np.nan, 1.0])),
+    (losses.hinge, Z, np.array([1.0, 0.0, 0.5])),
+    (losses.hinge, 10 * np.abs(Z), np.array([1, 2, 1])),
+    (losses.binary_cross_entropy, Z, np.array([1.0, 0.0, -0.5])),
+    (losses.binary_cross_entropy, Z, np.array([1.0, 0.0, np.nan])),
+    (losses.softmax_cross_entropy, Z, 3),
+    (losses.softmax_cross_entropy, Z, 0.5),
+]
+KINKED = (losses.hinge, losses.huber)  # whose second derivative is 0 on straight pieces
+
+
+@pytest.mark.parametrize(("loss", "z", "y"), NONE)
+def test_a_target_that_is_none_shows_in_the_derivatives_too(loss, z, y):
+    value, slope = jax.jit(jax.value_and_grad(loss))(z, y)
+    assert np.isnan(value)
+    assert np.isnan(slope).all()
+    assert np.isnan(jax.jacfwd(loss)(z, y)).all()
+    assert loss in KINKED or np.isnan(np.diag(jax.hessian(loss)(z, y))).all()
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_a_class_that_is_left_out_costs_nothing(dtype):
     z = np.array([1, -np.inf, 2], dtype)
