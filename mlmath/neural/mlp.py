@@ -61,7 +61,7 @@ from jax import lax
 from jax.tree_util import Partial
 from jaxtyping import Array, Float
 
-from mlmath.arrays import Count, Key, Label, Labels, Real, Scalar
+from mlmath.arrays import Count, Key, Label, Labels, Real, Scalar, rows
 from mlmath.certificate import Certificate, certify, first_order_tolerance
 from mlmath.compiled import as_argument, compiled
 from mlmath.neural import activations, dense, initialisations, losses
@@ -285,8 +285,7 @@ def _penalty(params):
 
 def _present(X, y, weight):
     """Rows that count, and their weights; NaN where a number is missing, or if all are 0."""
-    X = jnp.asarray(X)
-    y = jnp.asarray(y, X.dtype)
+    X, y = jnp.asarray(X), jnp.asarray(y, jnp.result_type(X))
     weight = jnp.ones(X.shape[:1], X.dtype) if weight is None else weight
     missing = jnp.sum(0 * jnp.reshape(y, (X.shape[0], -1)), axis=1)
     X, _, weight = present(X, missing, weight)
@@ -294,7 +293,8 @@ def _present(X, y, weight):
 
 
 def _total(params, X, y, weight, penalty, error, activation):
-    one = partial(loss, error=error, activation=activation)
-    values = jax.vmap(one, (None, 0, 0))(params, X, y)
-    values = jnp.where((weight == 0) & ~jnp.isfinite(values), 0, values)
-    return weight @ values + jnp.asarray(penalty, values.dtype) * _penalty(params)
+    z, cost = rows(partial(predict, activation=activation))(params, X), jax.vmap(error)
+    absent = (weight == 0) & ~jnp.isfinite(cost(z, y))
+    still = (jnp.where(absent, lax.stop_gradient(a.T), a.T).T for a in (z, y))  # no 0·NaN
+    values = weight @ jnp.where(absent, 0, cost(*still))
+    return values + jnp.asarray(penalty, values.dtype) * _penalty(params)
