@@ -237,7 +237,6 @@ def fit(
         key, X, hidden=hidden, outputs=outputs, error=error, activation=activation,
         optimizer=optimizer, l2=l2, sample_weight=sample_weight, start=start,
     )  # fmt: skip
-    loss, optimizer = lax.optimization_barrier((loss, optimizer))  # arguments, as in a host's loop
     state, values = stochastic.run(
         loss, optimizer, state, X, y, sample_weight=sample_weight, batch_size=batch_size,
         steps=steps,
@@ -263,23 +262,21 @@ def certificate(
 ) -> Certificate:
     """Certificate of any parameters, eq. (4); ``steps`` says after how many."""
     X, y, weight = _present(X, y, sample_weight)
-    total = jnp.sum(weight)
-    given = (X, y, weight / total, l2 / total, error, activation)
-    value, slope = jax.value_and_grad(_total)(params, *given)
-    null, far = _total(trees.zeros(params), *given), jnp.maximum(trees.norm(params), 1)
+    total, far = jnp.sum(weight), jnp.maximum(trees.norm(params), 1)
+    given = (params, X, y, weight / total, l2 / total, error, activation)
+    value, slope = jax.value_and_grad(_total)(*given)
+    null = _cost(jnp.zeros((X.shape[0], _sizes(params)[-1]), X.dtype), y, weight, error)
     return certify(
-        value * total, trees.norm(slope) * far * total, null * total,
+        value * total, trees.norm(slope) * far * total, null,
         steps=steps, tolerance=first_order_tolerance(X) if tolerance is None else tolerance,
     )  # fmt: skip
 
 
 def _sizes(params):
-    shapes = [layer.weights.shape for layer in params.layers]
-    return (shapes[0][1], *(o for o, _ in shapes))
+    return (params.layers[0].weights.shape[1], *(layer.bias.size for layer in params.layers))
 
 
 def _penalty(params):
-    """½ Σₗ ‖Wₗ‖²."""
     return sum(jnp.sum(jnp.square(layer.weights)) for layer in params.layers) / 2
 
 
@@ -293,8 +290,11 @@ def _present(X, y, weight):
 
 
 def _total(params, X, y, weight, penalty, error, activation):
-    z, cost = rows(partial(predict, activation=activation))(params, X), jax.vmap(error)
-    absent = (weight == 0) & ~jnp.isfinite(cost(z, y))
-    still = (jnp.where(absent, lax.stop_gradient(a.T), a.T).T for a in (z, y))  # no 0·NaN
-    values = weight @ jnp.where(absent, 0, cost(*still))
-    return values + jnp.asarray(penalty, values.dtype) * _penalty(params)
+    z = rows(partial(predict, activation=activation))(params, X)
+    return _cost(z, y, weight, error) + jnp.asarray(penalty, z.dtype) * _penalty(params)
+
+
+def _cost(z, y, weight, error):
+    absent = (weight == 0) & ~jnp.isfinite(jax.vmap(error)(z, y))
+    z, y = (jnp.where(absent, lax.stop_gradient(a.T), a.T).T for a in (z, y))  # no 0·NaN
+    return weight @ jnp.where(absent, 0, jax.vmap(error)(z, y))
