@@ -53,10 +53,11 @@ def _torch(X, y):
     torch.manual_seed(0)
     X, y = torch.from_numpy(np.asarray(X)), torch.from_numpy(np.asarray(y, np.int64))
     net = nn.Sequential(nn.Linear(784, _HIDDEN), nn.ReLU(), nn.Linear(_HIDDEN, 10))
-    optimizer, error = (
-        torch.optim.Adam(net.parameters(), lr=_RATE, fused=True),
-        nn.CrossEntropyLoss(),
-    )
+    for layer in (net[0], net[2]):
+        nn.init.kaiming_normal_(layer.weight)
+        nn.init.zeros_(layer.bias)
+    error, optimizer = nn.CrossEntropyLoss(), torch.optim.Adam(net.parameters(), _RATE, fused=True)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, _STEPS)
     for rows in torch.randint(0, len(X), (_STEPS, _BATCH)):
         optimizer.zero_grad()
         error(net(X[rows]), y[rows]).backward()

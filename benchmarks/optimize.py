@@ -16,43 +16,41 @@ def _numbers():
     return tuple(rng.normal(size=shape).astype(np.float32) for shape in shapes)
 
 
-@cache
-def _descent(update, apply):
-    """Compiled steps down ½‖x‖²."""
+def _descend(optimizer, x, apply):
+    """Steps down ½‖x‖²."""
     import jax
 
     def one(carry, _):
         x, state = carry
-        updates, state = update(x, state, x)
+        updates, state = optimizer.update(x, state, x)
         return (apply(x, updates), state), None
 
-    return jax.jit(lambda x, state: jax.lax.scan(one, (x, state), length=_STEPS)[0][0])
-
-
-def _ours(module, *x):
-    from mlmath.optimize import chain
-
-    optimizer = module.adam(_RATE)
-    return _descent(_update, chain.apply)(x, (optimizer, optimizer.init(x)))
-
-
-def _update(grads, state, params):
-    optimizer, inner = state
-    updates, inner = optimizer.update(grads, inner, params)
-    return updates, (optimizer, inner)
-
-
-def _optax(*x):
-    import optax
-
-    return _path()(x, optax.adam(_RATE).init(x))
+    return jax.lax.scan(one, (x, optimizer.init(x)), length=_STEPS)[0][0]
 
 
 @cache
-def _path():
+def _compiled():
+    import jax
+
+    from mlmath.optimize import chain
+
+    return jax.jit(lambda optimizer, x: _descend(optimizer, x, chain.apply))
+
+
+@cache
+def _compiled_optax():
+    import jax
     import optax
 
-    return _descent(optax.adam(_RATE).update, optax.apply_updates)
+    return jax.jit(lambda x: _descend(optax.adam(_RATE), x, optax.apply_updates))
+
+
+def _ours(module, *x):
+    return _compiled()(module.adam(_RATE), x)
+
+
+def _optax(*x):
+    return _compiled_optax()(x)
 
 
 def _flat(x):
