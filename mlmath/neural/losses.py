@@ -38,11 +38,12 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from mlmath.arrays import Label, Real, Scalar
+from mlmath.arrays import Label, Labels, Real, Scalar
 
 __all__ = ["binary_cross_entropy", "hinge", "huber", "softmax_cross_entropy", "squared"]
 
 Targets = Label | Float[Real, " k"] | Int[Real, " k"] | Bool[Real, " k"]
+TargetRows = Labels | Float[Real, "n k"] | Int[Real, "n k"] | Bool[Real, "n k"]
 
 
 def squared(outputs: Float[Real, " k"], y: Label | Float[Real, " k"]) -> Float[Array, ""]:

@@ -61,7 +61,7 @@ from jax import lax
 from jax.tree_util import Partial
 from jaxtyping import Array, Float
 
-from mlmath.arrays import Count, Key, Label, Labels, Real, Scalar, rows
+from mlmath.arrays import Count, Key, Real, Scalar, rows
 from mlmath.certificate import Certificate, certify, first_order_tolerance
 from mlmath.compiled import as_argument, compiled
 from mlmath.neural import activations, dense, initialisations, losses
@@ -132,7 +132,7 @@ def predict(
 def loss(
     params: Params,
     x: Float[Real, " d"],
-    y: Label | Float[Real, " k"],
+    y: losses.Targets,
     *,
     error: Callable[..., Any] = losses.squared,
     activation: Callable[..., Any] = activations.relu,
@@ -144,7 +144,7 @@ def loss(
 def penalised(
     params: Params,
     x: Float[Real, " d"],
-    y: Label | Float[Real, " k"],
+    y: losses.Targets,
     *,
     penalty: Scalar = 0.0,
     error: Callable[..., Any] = losses.squared,
@@ -158,7 +158,7 @@ def penalised(
 def objective(
     params: Params,
     X: Float[Real, "n d"],
-    y: Labels | Float[Real, "n k"],
+    y: losses.TargetRows,
     *,
     error: Callable[..., Any] = losses.squared,
     activation: Callable[..., Any] = activations.relu,
@@ -201,7 +201,7 @@ def begin(
 def fit(
     key: Key,
     X: Float[Real, "n d"],
-    y: Labels | Float[Real, "n k"],
+    y: losses.TargetRows,
     *,
     hidden: tuple[int, ...] = (64,),
     outputs: int = 1,
@@ -251,7 +251,7 @@ def fit(
 def certificate(
     params: Params,
     X: Float[Real, "n d"],
-    y: Labels | Float[Real, "n k"],
+    y: losses.TargetRows,
     *,
     error: Callable[..., Any] = losses.squared,
     activation: Callable[..., Any] = activations.relu,

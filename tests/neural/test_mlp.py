@@ -390,6 +390,15 @@ def test_misuse_is_refused():
         mlp.predict(mlp.init(KEY, (3, 1)), X)
 
 
+def test_labels_of_many_outputs_may_be_integers_or_booleans():
+    labels = np.stack([Y > 0, Y > 1], 1)
+    given = {"outputs": 2, "error": losses.binary_cross_entropy}
+    exact = fit(y=labels.astype(float), **given)
+    for kind in (int, bool):
+        chex.assert_trees_all_equal(fit(y=labels.astype(kind), **given), exact)
+    mlp.loss(exact.params, X[0], labels[0], error=losses.binary_cross_entropy)
+
+
 def test_numbers_of_a_loss_are_bound_once():
     error = Partial(losses.huber, threshold=0.5)
     narrow, wide = fit(error=error), fit(error=losses.huber)
