@@ -80,29 +80,28 @@ def p_norm(x: Float[Real, " d"], p: Scalar) -> Float[Array, ""]:
 
 def max_norm(x: Float[Real, " d"]) -> Float[Array, ""]:
     """Largest magnitude ‖x‖∞, eq. (2)."""
-    return jnp.max(jnp.abs(x), initial=0)
+    return jnp.max(jnp.sign(x) * x, initial=0)  # the derivative of abs at 0 is 1
 
 
 def normalise(x: Float[Real, " d"]) -> Float[Array, " d"]:
     """Vector x / ‖x‖ of norm 1; NaN for a zero vector."""
-    x = x / magnitude(x)
+    x = _sized(x)
     return x / norm(x)
 
 
 def cosine(x: Float[Real, " d"], y: Float[Real, " d"]) -> Float[Array, ""]:
     """Cosine of the angle, eq. (3), within [−1, 1]; NaN if a vector is zero."""
-    x, y = x / magnitude(x), y / magnitude(y)
+    x, y = _sized(x), _sized(y)
     value = inner_product(x, y) / (norm(x) * norm(y))
     return value + lax.stop_gradient(jnp.clip(value, -1, 1) - value)  # keeps the derivatives
 
 
 def angle(x: Float[Real, " d"], y: Float[Real, " d"]) -> Float[Array, ""]:
     """Angle θ in radians, eq. (4); NaN if a vector is zero."""
-    x, y = x / magnitude(x), y / magnitude(y)
+    x, y = _sized(x), _sized(y)
     length_x, length_y = norm(x), norm(y)
     x, y = x * length_y, y * length_x
-    known = jnp.where((length_x == 0) | (length_y == 0), jnp.nan, 1).astype(x.dtype)
-    return known * 2 * jnp.arctan2(norm(x - y), norm(x + y))
+    return 2 * jnp.arctan2(norm(x - y), norm(x + y))
 
 
 def magnitude(x: Float[Real, "..."]) -> Float[Array, ""]:
@@ -116,6 +115,12 @@ def magnitude(x: Float[Real, "..."]) -> Float[Array, ""]:
     _, exponent = jnp.frexp(jnp.where(usable, largest, 1))
     smallest = int(jnp.finfo(largest.dtype).minexp)
     return jnp.ldexp(jnp.ones_like(largest), jnp.maximum(exponent - 1, smallest))
+
+
+def _sized(x):
+    """x in a unit of its size; NaN if zero, in its derivatives too."""
+    x = x / magnitude(x)
+    return x * jnp.where(jnp.any(x != 0), 1, jnp.nan).astype(x.dtype)
 
 
 def _root(x):
