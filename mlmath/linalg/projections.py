@@ -55,7 +55,7 @@ __all__ = ["gram_schmidt", "onto_affine", "onto_columns", "onto_vector"]
 
 def onto_vector(x: Float[Real, " n"], v: Float[Real, " n"]) -> Float[Array, " n"]:
     """Project x onto the line of v, eq. (1); 0 if v is zero."""
-    v = v / vectors.magnitude(v)
+    v = jnp.asarray(v) / vectors.magnitude(v)
     square = vectors.inner_product(v, v)
     return v * (vectors.inner_product(v, x) / jnp.where(square == 0, 1, square))
 

@@ -69,7 +69,8 @@ class Givens(NamedTuple):
 
 def reflect(x: Float[Real, " d"], normal: Float[Real, " d"]) -> Float[Array, " d"]:
     """Reflect x in the plane with this unit normal, eq. (1)."""
-    return x - 2 * vectors.inner_product(normal, x) * jnp.asarray(normal)
+    n = jnp.asarray(normal)
+    return jnp.asarray(x) - 2 * vectors.inner_product(n, x) * n
 
 
 def householder(x: Float[Real, " d"]) -> Householder:

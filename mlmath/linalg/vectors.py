@@ -85,8 +85,8 @@ def max_norm(x: Float[Real, " d"]) -> Float[Array, ""]:
 
 def normalise(x: Float[Real, " d"]) -> Float[Array, " d"]:
     """Vector x / ‖x‖ of norm 1; NaN for a zero vector."""
-    x = _sized(x)
-    return x / norm(x)
+    sized = _sized(x)
+    return sized / norm(sized)
 
 
 def cosine(x: Float[Real, " d"], y: Float[Real, " d"]) -> Float[Array, ""]:

@@ -1,4 +1,4 @@
-"""Norms of matrices against singular values, and their derivatives where values vanish or repeat."""
+"""Norms of matrices against singular values; derivatives where these vanish or repeat."""
 
 import jax
 import jax.numpy as jnp
