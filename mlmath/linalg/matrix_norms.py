@@ -82,6 +82,7 @@ def _spectral(A):
 
 
 @_spectral.defjvp
+@jax.default_matmul_precision("highest")  # a rule runs outside of the program
 def _spectral_jvp(primals, tangents):
     (A,), (dA,) = primals, tangents
     u, v = _leading(A)
@@ -96,6 +97,7 @@ def _leading(A):
 
 
 @_leading.defjvp
+@jax.default_matmul_precision("highest")  # a rule runs outside of the program
 def _leading_jvp(primals, tangents):
     """Eq. (3), with the direction of its null space filled."""
     (A,), (dA,) = primals, tangents
@@ -115,6 +117,7 @@ def _nuclear(A):
 
 
 @_nuclear.defjvp
+@jax.default_matmul_precision("highest")  # a rule runs outside of the program
 def _nuclear_jvp(primals, tangents):
     (A,), (dA,) = primals, tangents
     return _nuclear(A), jnp.sum(_polar(A) * dA)
@@ -129,6 +132,7 @@ def _polar(A):
 
 
 @_polar.defjvp
+@jax.default_matmul_precision("highest")  # a rule runs outside of the program
 def _polar_jvp(primals, tangents):
     """Eq. (4), with the null space of H filled."""
     (A,), (dA,) = primals, tangents

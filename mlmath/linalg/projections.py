@@ -156,6 +156,7 @@ def _basis(A, tolerance):
 
 
 @_basis.defjvp
+@jax.default_matmul_precision("highest")  # a rule runs outside of the program
 def _basis_jvp(primals, tangents):
     """U̇ = (I − UUᵀ)ȦA⁺U: of all bases that move with the span, the one that does not turn in it."""
     (A, tolerance), (dA, _) = primals, tangents
@@ -172,6 +173,7 @@ def _pseudo_inverse(A, tolerance):
 
 
 @_pseudo_inverse.defjvp
+@jax.default_matmul_precision("highest")  # a rule runs outside of the program
 def _pseudo_inverse_jvp(primals, tangents):
     (A, tolerance), (dA, _) = primals, tangents
     G = _pseudo_inverse(A, tolerance)

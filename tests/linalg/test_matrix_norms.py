@@ -1,5 +1,7 @@
 """Norms of matrices against singular values; derivatives where these vanish or repeat."""
 
+import re
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -163,3 +165,11 @@ def test_an_empty_matrix_is_refused():
         with pytest.raises(ValueError, match="at least one row and one column"):
             norm(np.zeros((0, 3)))
     assert matrix_norms.frobenius(np.zeros((0, 3))) == 0
+
+
+@pytest.mark.parametrize("norm", [matrix_norms.spectral, matrix_norms.nuclear])
+def test_all_products_are_at_full_precision_in_derivatives_too(norm):
+    text = str(jax.make_jaxpr(jax.hessian(lambda A: norm(A)))(matrix((3, 2)).astype(np.float32)))
+    products = re.findall(r"dot_general\[.*?\n *\]", text, flags=re.DOTALL)
+    assert len(products) > 5
+    assert all("HIGHEST" in product for product in products), products

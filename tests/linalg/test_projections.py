@@ -1,5 +1,7 @@
 """Projections: their laws, their definitions by pseudo-inverses, and derivatives at any rank."""
 
+import re
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -177,7 +179,7 @@ def differentiated(f, *args):
 
     slope, second = jax.jit(jax.value_and_grad(jax.grad(along)))(0.0)
     forward, forward_second = jax.jit(
-        lambda t: jax.jvp(jax.grad(along), (t,), (1.0,))[1:] + (jax.jacfwd(along)(t),)
+        lambda t: (*jax.jvp(jax.grad(along), (t,), (1.0,))[1:], jax.jacfwd(along)(t))
     )(0.0)[::-1]
     low, middle, high = jax.jit(jax.vmap(along))(jnp.array([-h, 0.0, h]))
     np.testing.assert_allclose(slope, (high - low) / (2 * h), rtol=1e-6)
@@ -236,3 +238,17 @@ def test_misfits_are_refused():
         projections.onto_columns(vector(3), low(4, 2, 2))
     with pytest.raises(ValueError, match="at least one row and one column"):
         projections.gram_schmidt(np.zeros((3, 0)))
+
+
+def test_all_products_are_at_full_precision_in_derivatives_too():
+    x, A = vector(4).astype(np.float32), low(4, 2, 2).astype(np.float32)
+
+    def total(x, A):
+        sums = projections.onto_columns(x, A), projections.onto_affine(x[:2], A, x)
+        return sum(map(jnp.sum, (*sums, projections.gram_schmidt(A))))
+
+    text = str(jax.make_jaxpr(jax.jacfwd(jax.grad(total, 1), 1))(x, A))
+    products = re.findall(r"dot_general\[.*?\n *\]", text, flags=re.DOTALL)
+    low_ones = [product for product in products if "HIGHEST" not in product]
+    assert len(products) > 20
+    assert not low_ones, low_ones
