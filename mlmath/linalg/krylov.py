@@ -36,6 +36,7 @@ from jaxtyping import Array, Float
 
 from mlmath.arrays import Count, Real, Scalar
 from mlmath.certificate import superlinear_tolerance
+from mlmath.linalg.vectors import magnitude
 
 __all__ = ["conjugate_gradients"]
 
@@ -66,8 +67,7 @@ def conjugate_gradients(
         max_steps: most products; 10p if None.
     """
     b = jnp.asarray(b)
-    largest = jnp.max(jnp.abs(b), initial=0)
-    unit = jnp.where((largest > 0) & jnp.isfinite(largest), largest, 1)
+    unit = magnitude(b)
     b = b / unit  # so that no square of it leaves the range of the dtype
     inverse = preconditioner or (lambda r: r)
     if tolerance is None:
