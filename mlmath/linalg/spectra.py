@@ -47,7 +47,7 @@ from jaxtyping import Array, Float
 
 from mlmath.arrays import Real
 
-__all__ = ["SVD", "Eigh", "decompose", "eigh", "svd"]
+__all__ = ["SVD", "Eigh", "decompose", "eigh", "signs", "svd"]
 
 
 class Eigh(NamedTuple):
@@ -77,7 +77,7 @@ def svd(B: Float[Real, "n d"]) -> SVD:
     B = jnp.asarray(B)
     fixed = lax.stop_gradient(B)
     left, values, right = jnp.linalg.svd(fixed, full_matrices=False)
-    sign = _sign(right.T)
+    sign = signs(right.T)
     finite = jnp.isfinite(fixed).all()
     found = (left * sign[None], values, right.T * sign[None])
     return SVD(*_attach_svd(B, *(jnp.where(finite, a, jnp.nan) for a in found)))
@@ -91,11 +91,13 @@ def decompose(A: Float[Real, "d d"]) -> Eigh:
     finite = jnp.isfinite(A).all()
     return Eigh(
         jnp.where(finite, values, jnp.nan),
-        jnp.where(finite, vectors * _sign(vectors)[None], jnp.nan),
+        jnp.where(finite, vectors * signs(vectors)[None], jnp.nan),
     )
 
 
-def _sign(vectors):
+def signs(vectors: Float[Real, "d m"]) -> Float[Array, " m"]:
+    """±1 by which the columns are multiplied for their entry of largest modulus to be positive."""
+    vectors = jnp.asarray(vectors)
     largest = jnp.argmax(jnp.abs(vectors), axis=0)
     entry = jnp.take_along_axis(vectors, largest[None], axis=0)[0]
     return jnp.where(entry < 0, -1, 1).astype(vectors.dtype)

@@ -126,7 +126,9 @@ REPEATED = [np.eye(4), np.zeros((4, 4)), with_values([3.0, 3.0, 1.0, 1.0]), 1e-2
 @pytest.mark.parametrize("matrix", REPEATED)
 def test_a_sum_over_values_has_its_gradient_where_they_repeat(matrix):
     """∇ Σ f(λ) = f′(A): here f(λ) = λ³ + λ."""
-    found = jax.grad(lambda a: jnp.sum(spectra.eigh(a).values ** 3 + spectra.eigh(a).values))(matrix)
+    found = jax.grad(lambda a: jnp.sum(spectra.eigh(a).values ** 3 + spectra.eigh(a).values))(
+        matrix
+    )
     np.testing.assert_allclose(found, 3 * matrix @ matrix + np.eye(4), atol=1e-12)
 
 
