@@ -156,7 +156,7 @@ def _value(f, A, spectrum, numbers):
 @_value.defjvp
 def _(f, primals, tangents):
     A, spectrum, numbers = primals
-    tangent = _linear(f, *primals, tangents[0])
+    tangent = _linear(f, A, spectrum, numbers, tangents[0])
     change = _along_numbers(lambda f, n: _value(f, A, spectrum, n), f, numbers, tangents[2])
     return _value(f, *primals), tangent + change
 
@@ -220,7 +220,7 @@ def _(primals, tangents):
 
 def _along_numbers(value, f, numbers, changes):
     """Σ (∂ value / ∂ number) change over all entries of the numbers that f carries."""
-    total = 0
+    total: Any = 0
 
     def slope(x, *both):
         half = len(both) // 2
