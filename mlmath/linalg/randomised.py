@@ -14,8 +14,8 @@ with probability at least 1 − 10⁻ʳ, whatever A is; and by it
     ‖A − U_k diag(σ₁ … σ_k) V_kᵀ‖₂ ≤ (3) + σ_{k+1} of (2)                       (4)
 
 Without power iterations q the spectrum has to fall fast; each shrinks what lies outside the
-leading part by the square of its singular values. Rounding adds about lε σ₁ to (3), which is part
-of it as it comes back. The sign is that of ``linalg.spectra``. Singular values that are 0 have
+leading part by the square of its singular values. The rounding of the products is part of what (3)
+measures, so that it does not fall below about 10ε σ₁. The sign is that of ``linalg.spectra``. Singular values that are 0 have
 vectors that are some of many; a product that is not finite gives NaN. The derivative of a draw is
 not that of the decomposition, and all that comes back has derivative zero.
 
@@ -134,7 +134,6 @@ def svd_of_map(
     image = times(jax.random.normal(fresh, (d, probes), like.dtype))
     beyond = image - _product(Q, _product(Q.T, image))
     outside = 10 * (2 / jnp.pi) ** 0.5 * jnp.max(_norms(beyond))
-    outside = outside + size * jnp.finfo(like.dtype).eps * values[0]
     rest = outside + (values[k] if k < size else 0)
     return lax.stop_gradient(Factors(left[:, :k], values[:k], right[:, :k], outside, rest))
 

@@ -211,6 +211,20 @@ def test_roots_at_any_scale_in_single_precision(ours, peer, unit):
 
 
 @roots
+@pytest.mark.parametrize("unit", [1e-20, 1e20])
+def test_second_derivatives_of_roots_stay_in_range_in_single_precision(ours, peer, unit):
+    """f″ alone, as λ^−5/2, does not; the derivative in relative changes of the matrix does."""
+    matrix = (unit * Q * np.array([4.0, 2.0, 1.0, 0.5]) @ Q.T).astype(np.float32)
+
+    def along(t):
+        return jnp.trace(ours((1 + t) * matrix))
+
+    power = 0.5 if ours is matrix_functions.square_root else -0.5
+    found = jax.grad(jax.grad(along))(np.float32(0))
+    np.testing.assert_allclose(found / along(0), power * (power - 1), rtol=1e-4)
+
+
+@roots
 def test_roots_of_nothing_and_of_what_has_none(ours, peer):
     np.testing.assert_array_equal(ours(np.zeros((3, 3))), 0)
     np.testing.assert_array_equal(jax.grad(lambda a: jnp.sum(ours(a)))(np.zeros((3, 3))), 0)
