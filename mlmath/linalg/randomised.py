@@ -15,9 +15,10 @@ with probability at least 1 − 10⁻ʳ, whatever A is; and by it
 
 Without power iterations q the spectrum has to fall fast; each shrinks what lies outside the
 leading part by the square of its singular values. The rounding of the products is part of what (3)
-measures, so that it does not fall below about 10ε σ₁. The sign is that of ``linalg.spectra``. Singular values that are 0 have
-vectors that are some of many; a product that is not finite gives NaN. The derivative of a draw is
-not that of the decomposition, and all that comes back has derivative zero.
+measures, so that it does not fall below about 10ε σ₁. The sign is that of ``linalg.spectra``.
+Singular values that are 0 have vectors that are some of many; a product that is not finite gives
+NaN. The derivative of a draw is not that of the decomposition: all that comes back has derivative
+zero.
 
 Time: 2(q + 1) products with l vectors, one with r, and O((n + d) l²).
 
