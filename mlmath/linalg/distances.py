@@ -12,8 +12,9 @@ Of x ∈ ℝᵈ to each row y of Y ∈ ℝᵐˣᵈ,
     Hamming             (1/d) Σⱼ [xⱼ ≠ yⱼ]                                     (7)
 
 ``jax.vmap`` over x makes one product of matrices of (1) and of (5), whose errors are absolute:
-(1) is taken of x − c and y − c with the mean c of the rows, so that where the origin lies does
-not matter, and is off by at most
+(1) is taken of x − c and y − c with a point c amid the rows, :func:`center`, so that where the
+origin lies does not matter. It is exact for whole numbers as long as their squares are, and off
+by at most
 
     (d + 6) ε (‖x − c‖ + ‖y − c‖)²                                             (8)
 
@@ -28,12 +29,12 @@ Time O(md), (6) O(md²) for all x together; memory that of the result and a copy
 
 >>> import jax, jax.numpy as jnp
 >>> from mlmath.linalg import distances
->>> x, Y = jnp.array([0.0, 0.0]), jnp.array([[3.0, 4.0], [1.0, 0.0]])
+>>> x, Y = jnp.array([0.0, 0.0]), jnp.array([[3.0, 4.0], [6.0, 8.0]])
 >>> print(distances.squared_euclidean(x, Y), distances.manhattan(x, Y))
-[25.  1.] [7. 1.]
+[ 25. 100.] [ 7. 14.]
 >>> print(jax.vmap(distances.euclidean, (0, None))(Y, Y))
-[[0.       4.472136]
- [4.472136 0.      ]]
+[[0. 5.]
+ [5. 0.]]
 
 References:
     Deza & Deza (2016), Encyclopedia of Distances, §1.1 and §17.1.
@@ -48,6 +49,7 @@ from jaxtyping import Array, Bool, Float, Int
 from mlmath.arrays import Real, Scalar
 
 __all__ = [
+    "center",
     "chebyshev",
     "cosine",
     "euclidean",
@@ -62,8 +64,8 @@ __all__ = [
 def squared_euclidean(x: Float[Real, " d"], Y: Float[Real, "m d"]) -> Float[Array, " m"]:
     """Squared Euclidean distances, eq. (1); never below 0, and within (8) of the truth."""
     x, Y = _given(x, Y)
-    center = lax.stop_gradient(_center(Y))
-    z, Z = x - center, Y - center[None]
+    middle = center(Y)
+    z, Z = x - middle, Y - middle[None]
     columns = jnp.concatenate([-2 * Z, jnp.sum(Z**2, axis=1, keepdims=True)], axis=1)
     row = jnp.concatenate([z, jnp.ones_like(z[:1])])
     return _clamped(jnp.matmul(columns, row, precision="highest") + jnp.sum(z**2), jnp.inf)
@@ -76,21 +78,21 @@ def euclidean(x: Float[Real, " d"], Y: Float[Real, "m d"]) -> Float[Array, " m"]
 
 def manhattan(x: Float[Real, " d"], Y: Float[Real, "m d"]) -> Float[Array, " m"]:
     """Sums of absolute differences, eq. (3)."""
-    return jnp.sum(jnp.abs(_differences(x, Y)), axis=1)
+    return jnp.sum(_absolute(_differences(x, Y)), axis=1)
 
 
 def minkowski(
     x: Float[Real, " d"], Y: Float[Real, "m d"], p: Scalar
 ) -> Float[Array, " m"]:
     """Distances of order p, eq. (2); differentiable in p too. For p < 1 they are no metric."""
-    apart = jnp.abs(_differences(x, Y))
+    apart = _absolute(_differences(x, Y))
     p = jnp.asarray(p, apart.dtype)
     return _root_of_sum(apart, lambda a: a**p, lambda a: a ** (1 / p))
 
 
 def chebyshev(x: Float[Real, " d"], Y: Float[Real, "m d"]) -> Float[Array, " m"]:
     """Largest absolute differences, eq. (4); where several are, the derivative is their mean."""
-    return jnp.max(jnp.abs(_differences(x, Y)), axis=1)
+    return jnp.max(_absolute(_differences(x, Y)), axis=1)
 
 
 def cosine(x: Float[Real, " d"], Y: Float[Real, "m d"]) -> Float[Array, " m"]:
@@ -111,10 +113,10 @@ def mahalanobis(
             read. Of a precision matrix P = Σ⁻¹ it is ``jnp.linalg.cholesky(inv(P))``.
     """
     x, Y = _given(x, Y)
-    center = lax.stop_gradient(_center(Y))
+    middle = center(Y)
     factor = jnp.asarray(factor, x.dtype)
-    z = solve_triangular(factor, x - center, lower=True)
-    return euclidean(z, solve_triangular(factor, (Y - center[None]).T, lower=True).T)
+    z = solve_triangular(factor, x - middle, lower=True)
+    return euclidean(z, solve_triangular(factor, (Y - middle[None]).T, lower=True).T)
 
 
 def hamming(
@@ -125,6 +127,32 @@ def hamming(
     x, Y = _nonempty(jnp.asarray(x), jnp.asarray(Y))
     known = jnp.all((x == x)[None] & (Y == Y), axis=1)  # noqa: PLR0124
     return jnp.where(known, jnp.mean(x[None] != Y, axis=1), jnp.nan)
+
+
+def center(
+    Y: Float[Real, "m d"], *, present: Bool[Real, " m"] | None = None
+) -> Float[Array, " d"]:
+    """Mean of the rows that are finite, rounded so that what differs by whole numbers still does.
+
+    Each coordinate is a multiple of a quarter of the largest power of two in the range of the
+    column: at most an eighth of the range from the mean. Its derivative is 0.
+
+    Args:
+        Y: points in its rows.
+        present: which rows count; all if None.
+    """
+    Y = lax.stop_gradient(jnp.asarray(Y))
+    finite = jnp.all(jnp.isfinite(Y), axis=1)
+    finite = finite if present is None else finite & present
+    share = finite.astype(Y.dtype) / jnp.maximum(jnp.sum(finite), 1).astype(Y.dtype)
+    rows = jnp.where(finite[:, None], Y, 0)
+    mean = jnp.matmul(share, rows, precision="highest")
+    low = jnp.min(jnp.where(finite[:, None], Y, jnp.inf), axis=0)
+    extent = jnp.max(jnp.where(finite[:, None], Y, -jnp.inf), axis=0) - low
+    grain = jnp.ldexp(jnp.ones_like(mean), jnp.frexp(extent)[1] - 3)
+    usable = (extent > 0) & jnp.isfinite(extent) & (grain > 0)
+    rounded = jnp.round(mean / jnp.where(usable, grain, 1)) * grain
+    return jnp.where(usable, rounded, jnp.where(extent == 0, low, mean))
 
 
 def _given(x, Y):
@@ -143,11 +171,9 @@ def _differences(x, Y):
     return x[None] - Y
 
 
-def _center(Y):
-    """Mean of the rows that are finite; their shares are taken first, so that none overflows."""
-    finite = jnp.all(jnp.isfinite(Y), axis=1)
-    share = finite.astype(Y.dtype) / jnp.maximum(jnp.sum(finite), 1).astype(Y.dtype)
-    return jnp.matmul(share, jnp.where(finite[:, None], Y, 0), precision="highest")
+def _absolute(apart):
+    """|a|, whose derivative at 0 is 0; that of ``jnp.abs`` is 1."""
+    return lax.stop_gradient(jnp.sign(apart)) * apart
 
 
 def _clamped(value, most):

@@ -9,8 +9,8 @@ stable ``argsort`` of (1) has it. Candidates are found by
 
     κ(x, y) = [−2(y − c), ‖y − c‖²]·[x − c, 1] = δ(x, y) − ‖x − c‖²             (2)
 
-with the mean c of the rows of Y: one product of matrices for a block of rows of X and of Y, never
-n × m numbers at a time. The k smallest of a row of (2) lie in the k groups of consecutive columns
+with the :func:`~mlmath.linalg.distances.center` c of the rows of Y: one product of matrices for a
+block of rows of X and of Y, never n × m numbers at a time; exact for whole numbers. The k smallest of a row of (2) lie in the k groups of consecutive columns
 whose minima are smallest, so that only these are looked into. (1) of the candidates is computed
 from the differences, right to a few d ε of itself, and orders them; :func:`smallest` looks at
 four candidates more than it returns. Rows of which (1) differs by less than the rounding of (2),
@@ -53,11 +53,12 @@ from jaxtyping import Array, Float, Int
 
 from mlmath.arrays import Real
 from mlmath.compiled import compiled
+from mlmath.linalg.distances import center
 
 __all__ = ["Nearest", "Smallest", "nearest", "smallest"]
 
 _BLOCK = 2**22  # most numbers of eq. (2) at a time, to find k
-_SMALL_BLOCK = 2**19  # to find one: fits the cache
+_SMALL_BLOCK = 2**20  # to find one: fits the cache
 _WIDTH = 2**16  # most rows of Y at a time
 _SMALL_WIDTH = 2**12
 _GROUP = 64  # columns
@@ -162,31 +163,28 @@ def _search(X, Y, present, k, select, sizes):
             return _merged(best, (values, i * width + places)), None
 
         first = select(columns[0], q, k)
-        values, places = lax.scan(step, first, jnp.arange(1, count))[0] if count > 1 else first
-        indices = jnp.where(values == jnp.inf, m, places)
-        return _ordered(indices, _squares(x, Y, indices), m)
+        values, places = lax.scan(step, first, jnp.arange(1, count, dtype=jnp.int32))[0] if count > 1 else first
+        return _ordered(x, Y, jnp.where(values == jnp.inf, m, places))
 
     return _by_blocks(candidates, X, width, most)
 
 
 def _products(Y, present):
-    """Columns of eq. (2) in units of the largest |y − c|, and the map that makes its queries.
+    """Columns of eq. (2) in units of a power of two near the largest |y − c|, and the map that makes its queries.
 
     A row that is not finite is as far away as a number can be, one that is absent farther.
     """
     finite = present & jnp.all(jnp.isfinite(Y), axis=1)
-    share = finite.astype(Y.dtype) / jnp.maximum(jnp.sum(finite), 1).astype(Y.dtype)
-    center = share @ jnp.where(finite[:, None], Y, 0)
-    Z = jnp.where(finite[:, None], Y - center[None], 0)
-    largest = jnp.max(jnp.abs(Z))
-    unit = jnp.where(largest > 0, largest, 1)
-    Z = Z / unit
+    middle = center(Y, present=present)
+    Z = jnp.where(finite[:, None], Y - middle[None], 0)
+    scale = jnp.ldexp(jnp.ones_like(middle[0]), -jnp.frexp(jnp.max(jnp.abs(Z)))[1])
+    Z = scale * Z
     most = jnp.finfo(Y.dtype).max
     last = jnp.where(finite, jnp.sum(Z**2, axis=1), jnp.where(present, most, jnp.inf))
 
     def query(x):
-        z = jnp.clip((x - center[None]) / unit, -math.sqrt(most), math.sqrt(most))
-        z = jnp.where(jnp.all(jnp.isfinite(x), axis=1, keepdims=True), z, 0)
+        z = jnp.clip(scale * (x - middle[None]), -math.sqrt(most), math.sqrt(most))
+        z = jnp.where(jnp.isnan(z), 0, z)
         return jnp.concatenate([z, jnp.ones_like(z[:, :1])], axis=1)
 
     return jnp.concatenate([-2 * Z, last[:, None]], axis=1), query
@@ -231,18 +229,17 @@ def _merged(best, new):
     return -least, jnp.take_along_axis(places, order, axis=1)
 
 
-def _squares(x, Y, indices):
-    """δ of the chosen rows by the differences, eq. (1)."""
+def _ordered(x, Y, indices):
+    """The chosen rows by δ from the differences, eq. (1), of equal ones the lower index first."""
+    m, k = Y.shape[0], indices.shape[1]
+    indices = jnp.sort(indices, axis=1) if k > 1 else indices
     squares = jnp.sum((x[:, None] - Y.at[indices].get(mode="clip")) ** 2, axis=2)
-    return jnp.where(indices == Y.shape[0], jnp.inf, squares)
-
-
-def _ordered(indices, squares, m):
-    if indices.shape[1] == 1:
+    squares = jnp.where(indices == m, jnp.inf, squares)
+    if k == 1:
         return indices, squares
-    most = jnp.finfo(squares.dtype).max
-    key = jnp.where(jnp.isfinite(squares), squares, jnp.where(indices == m, jnp.inf, most))
-    return lax.sort((key, indices, squares), num_keys=2)[1:]
+    distant = jnp.where(indices == m, jnp.inf, jnp.finfo(Y.dtype).max)
+    order = lax.top_k(-jnp.where(jnp.isfinite(squares), squares, distant), k)[1]
+    return tuple(jnp.take_along_axis(a, order, axis=1) for a in (indices, squares))
 
 
 def _by_blocks(function, X, width, most):
@@ -258,6 +255,7 @@ def _by_blocks(function, X, width, most):
     steps = -(-per_shard // max(1, most // (shards * width)))
     if steps == 1:
         return function(X)
+    steps = next((s for s in range(steps, 2 * steps) if per_shard % s == 0), steps)  # no padding
     rows = -(-per_shard // steps)
     apart = jnp.pad(
         X.reshape(shards, per_shard, d), ((0, 0), (0, steps * rows - per_shard), (0, 0))
