@@ -81,9 +81,7 @@ def manhattan(x: Float[Real, " d"], Y: Float[Real, "m d"]) -> Float[Array, " m"]
     return jnp.sum(_absolute(_differences(x, Y)), axis=1)
 
 
-def minkowski(
-    x: Float[Real, " d"], Y: Float[Real, "m d"], p: Scalar
-) -> Float[Array, " m"]:
+def minkowski(x: Float[Real, " d"], Y: Float[Real, "m d"], p: Scalar) -> Float[Array, " m"]:
     """Distances of order p, eq. (2); differentiable in p too. For p < 1 they are no metric."""
     apart = _absolute(_differences(x, Y))
     p = jnp.asarray(p, apart.dtype)
@@ -129,9 +127,7 @@ def hamming(
     return jnp.where(known, jnp.mean(x[None] != Y, axis=1), jnp.nan)
 
 
-def center(
-    Y: Float[Real, "m d"], *, present: Bool[Real, " m"] | None = None
-) -> Float[Array, " d"]:
+def center(Y: Float[Real, "m d"], *, present: Bool[Real, " m"] | None = None) -> Float[Array, " d"]:
     """Mean of the rows that are finite, rounded so that what differs by whole numbers still does.
 
     Each coordinate is a multiple of a quarter of the largest power of two in the range of the

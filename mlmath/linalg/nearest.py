@@ -163,7 +163,9 @@ def _search(X, Y, present, k, select, sizes):
             return _merged(best, (values, i * width + places)), None
 
         first = select(columns[0], q, k)
-        values, places = lax.scan(step, first, jnp.arange(1, count, dtype=jnp.int32))[0] if count > 1 else first
+        values, places = (
+            lax.scan(step, first, jnp.arange(1, count, dtype=jnp.int32))[0] if count > 1 else first
+        )
         return _ordered(x, Y, jnp.where(values == jnp.inf, m, places))
 
     return _by_blocks(candidates, X, width, most)
@@ -213,10 +215,24 @@ def _fewest(columns, queries, k):
     g, groups, width = columns.shape
     values = lax.optimization_barrier(queries @ columns.reshape(-1, width).T)
     values = values.reshape(-1, g, groups)
-    chosen = jnp.sort(lax.top_k(-lax.optimization_barrier(jnp.min(values, axis=1)), k)[1], axis=1)
+    minima = lax.optimization_barrier(jnp.min(values, axis=1))
+    chosen = jnp.sort(_first(minima, k)[1], axis=1)
     inside = jnp.take_along_axis(values, chosen[:, None], axis=2)
-    least, place = lax.top_k(-jnp.swapaxes(inside, 1, 2).reshape(-1, k * g), k)
-    return -least, g * jnp.take_along_axis(chosen, place // g, axis=1) + place % g
+    least, place = _first(jnp.swapaxes(inside, 1, 2).reshape(-1, k * g), k)
+    return least, g * jnp.take_along_axis(chosen, place // g, axis=1) + place % g
+
+
+def _first(values, k):
+    """The k smallest of each row, ascending, and their places, of equal ones the first.
+
+    ``lax.top_k`` is fast but gathers the rows where they are sharded; a sort does not.
+    """
+    if jax.device_count() == 1:
+        least, place = lax.top_k(-values, k)
+        return -least, place
+    place = lax.broadcasted_iota(jnp.int32, values.shape, 1)
+    both = lax.sort((values, place), dimension=1, is_stable=True, num_keys=1)
+    return both[0][:, :k], both[1][:, :k]
 
 
 def _merged(best, new):
@@ -225,8 +241,8 @@ def _merged(best, new):
         better = new[0] < best[0]
         return jnp.where(better, new[0], best[0]), jnp.where(better, new[1], best[1])
     values, places = (jnp.concatenate(pair, axis=1) for pair in zip(best, new, strict=True))
-    least, order = lax.top_k(-values, best[0].shape[1])
-    return -least, jnp.take_along_axis(places, order, axis=1)
+    least, order = _first(values, best[0].shape[1])
+    return least, jnp.take_along_axis(places, order, axis=1)
 
 
 def _ordered(x, Y, indices):
@@ -238,7 +254,7 @@ def _ordered(x, Y, indices):
     if k == 1:
         return indices, squares
     distant = jnp.where(indices == m, jnp.inf, jnp.finfo(Y.dtype).max)
-    order = lax.top_k(-jnp.where(jnp.isfinite(squares), squares, distant), k)[1]
+    order = _first(jnp.where(jnp.isfinite(squares), squares, distant), k)[1]
     return tuple(jnp.take_along_axis(a, order, axis=1) for a in (indices, squares))
 
 
