@@ -123,7 +123,7 @@ def hamming(
 ) -> Float[Array, " m"]:
     """Share of the coordinates that differ, eq. (7), of labels of any kind; NaN is no label."""
     x, Y = _nonempty(jnp.asarray(x), jnp.asarray(Y))
-    known = jnp.all((x == x)[None] & (Y == Y), axis=1)  # noqa: PLR0124
+    known = jnp.all((x == x)[None] & (Y == Y), axis=1)
     return jnp.where(known, jnp.mean(x[None] != Y, axis=1), jnp.nan)
 
 

@@ -9,11 +9,12 @@ stable ``argsort`` of (1) has it. Candidates are found by
 
     κ(x, y) = [−2(y − c), ‖y − c‖²]·[x − c, 1] = δ(x, y) − ‖x − c‖²             (2)
 
-with the :func:`~mlmath.linalg.distances.center` c of the rows of Y: one product of matrices for a
-block of rows of X and of Y, never n × m numbers at a time; exact for whole numbers. The k smallest of a row of (2) lie in the k groups of consecutive columns
-whose minima are smallest, so that only these are looked into. (1) of the candidates is computed
-from the differences, right to a few d ε of itself, and orders them; :func:`smallest` looks at
-four candidates more than it returns. Rows of which (1) differs by less than the rounding of (2),
+with c the :func:`~mlmath.linalg.distances.center` of the rows of Y: one product of matrices for a
+block of rows of X and of Y, never n × m numbers at a time; exact for whole numbers. The k smallest
+of a row of (2) lie in the k groups of consecutive columns whose minima are smallest, so that only
+these are looked into. (1) of the candidates is computed from the differences, right to a few d ε
+of itself, and orders them; :func:`smallest` looks at four candidates more than it returns. Rows of
+which (1) differs by less than the rounding of (2),
 
     2 (d + 6) ε (‖x − c‖ + ‖y − c‖)²                                           (3)
 
@@ -138,12 +139,7 @@ def _given(X, Y, row_weight):
 def _search(X, Y, present, k, select, sizes):
     """Indices and δ of k candidates for each row of X, in order.
 
-    Args:
-        X, Y, present: as of ``_given``.
-        k: how many candidates.
-        select: values and places of the k smallest of eq. (2) in columns g × G × (d + 1), for
-            queries r × (d + 1).
-        sizes: rows of Y at a time, columns g of a group, most numbers of eq. (2) at a time.
+    ``sizes``: rows of Y at a time, columns of a group, most numbers of eq. (2) at a time.
     """
     X, Y = lax.stop_gradient((X, Y))
     width, group, most = sizes
@@ -172,7 +168,7 @@ def _search(X, Y, present, k, select, sizes):
 
 
 def _products(Y, present):
-    """Columns of eq. (2) in units of a power of two near the largest |y − c|, and the map that makes its queries.
+    """Columns of eq. (2), scaled so that no square leaves the dtype, and the map to its queries.
 
     A row that is not finite is as far away as a number can be, one that is absent farther.
     """
@@ -261,7 +257,7 @@ def _ordered(x, Y, indices):
 def _by_blocks(function, X, width, most):
     """Map blocks of rows; ``width`` numbers are made for each row, ``most`` at a time.
 
-    Each of the shards, into as many as any number of devices may hold, goes through its rows.
+    Each shard goes through its own rows; they are as many as suit any number of the devices.
     """
     n, d = X.shape
     devices = jax.device_count()
@@ -295,7 +291,7 @@ def _attached(X, Y, indices, squares):
 
 @_attached.defjvp
 def _(primals, tangents):
-    X, Y, indices, squares = primals
+    X, Y, indices, _ = primals
     there = (indices < Y.shape[0])[:, :, None]
     apart, moved = (x[:, None] - y.at[indices].get(mode="clip") for x, y in ((X, Y), tangents[:2]))
     return _attached(*primals), 2 * jnp.sum(jnp.where(there, apart, 0) * moved, axis=2)
