@@ -26,7 +26,8 @@ JAX drops when it scatters. Rows at a distance that is not finite come after all
 a query that is not finite has distances NaN, and its indices mean nothing.
 
 Distances are differentiable to any order in X and Y; indices are piecewise constant. Rows of X
-that are sharded over devices stay where they are.
+that are sharded over devices stay where they are. Where there are several devices a sort takes the
+place of ``lax.top_k``, which would gather them.
 
 Time O(nmd), memory a block of 2²² numbers, X and Y, and n × k.
 
@@ -62,9 +63,8 @@ _BLOCK = 2**22  # most numbers of eq. (2) at a time, to find k
 _SMALL_BLOCK = 2**20  # to find one: fits the cache
 _WIDTH = 2**16  # most rows of Y at a time
 _SMALL_WIDTH = 2**12
-_GROUP = 64  # columns
-_SPARE = 4  # candidates
-_SHARDS = 64
+_SPARE = 4  # candidates beyond k
+_SHARDS = 64  # most that need not be all devices
 
 
 class Nearest(NamedTuple):
