@@ -125,7 +125,7 @@ def smallest(
 
 
 def _given(X, Y, row_weight):
-    """Points, with zeros for the rows of Y that are absent, and which are present."""
+    """Points, and which rows of Y are present."""
     for name, points in (("X", X), ("Y", Y)):
         if 0 in points.shape:
             raise ValueError(
@@ -133,7 +133,7 @@ def _given(X, Y, row_weight):
             )
     X, Y = jnp.asarray(X), jnp.asarray(Y, X.dtype)
     present = jnp.ones(Y.shape[0], bool) if row_weight is None else jnp.asarray(row_weight) != 0
-    return X, jnp.where(present[:, None], Y, 0), present
+    return X, Y, present
 
 
 def _search(X, Y, present, k, select, sizes):
@@ -249,8 +249,7 @@ def _ordered(x, Y, indices):
     squares = jnp.where(indices == m, jnp.inf, squares)
     if k == 1:
         return indices, squares
-    distant = jnp.where(indices == m, jnp.inf, jnp.finfo(Y.dtype).max)
-    order = _first(jnp.where(jnp.isfinite(squares), squares, distant), k)[1]
+    order = _first(jnp.where(jnp.isnan(squares), jnp.inf, squares), k)[1]
     return tuple(jnp.take_along_axis(a, order, axis=1) for a in (indices, squares))
 
 
