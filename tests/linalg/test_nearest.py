@@ -94,9 +94,9 @@ def test_twins_of_numbers_that_round_come_in_order(k):
 
 def test_mirrored_points_come_in_order_though_their_products_round():
     half = RNG.normal(size=(40, 7)).astype(np.float32)
-    far = np.full((1, 7), 30, np.float32)
+    far = np.full((20, 7), 30, np.float32)
     points = RNG.permutation(np.concatenate([half, -half, far]))
-    found = nearest.smallest(0 * far, points, 20)
+    found = nearest.smallest(0 * far[:1], points, 20)
     order = np.argsort(np.sum(points.astype(float) ** 2, axis=1), kind="stable")
     np.testing.assert_array_equal(found.indices[0], order[:20])
 
