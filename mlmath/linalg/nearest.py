@@ -1,0 +1,296 @@
+"""Nearest rows: which of many points lie next to each of many others.
+
+Of the rows y of Y ∈ ℝᵐˣᵈ the k with the smallest
+
+    δ(x, y) = ‖x − y‖²                                                         (1)
+
+for each row x of X ∈ ℝⁿˣᵈ, in ascending order and of equal ones the lower index first, as NumPy's
+stable ``argsort`` of (1) has it. Candidates are found by
+
+    κ(x, y) = [−2(y − c), ‖y − c‖²]·[x − c, 1] = δ(x, y) − ‖x − c‖²             (2)
+
+with c the :func:`~mlmath.linalg.distances.center` of the rows of Y: one product of matrices for a
+block of rows of X and of Y, never n × m numbers at a time; exact for whole numbers. The k smallest
+of a row of (2) lie in the k groups of consecutive columns whose minima are smallest, so that only
+these are looked into. (1) of the candidates is computed from the differences, right to a few d ε
+of itself, and orders them; :func:`smallest` looks at four candidates more than it returns. Rows of
+which (1) differs by less than the rounding of (2),
+
+    2 (d + 6) ε (‖x − c‖ + ‖y − c‖)²                                           (3)
+
+can take each other's place where one of them is chosen and the other not.
+
+A row of Y with weight 0 is absent, never the answer whatever it holds. Where fewer than k rows
+are present the surplus comes last with distance ∞ and the index m, one past the last row, which
+JAX drops when it scatters. Rows at a distance that is not finite come after all others, by index;
+a query that is not finite has distances NaN, and its indices mean nothing.
+
+Distances are differentiable to any order in X and Y; indices are piecewise constant. Rows of X
+that are sharded over devices stay where they are. Where there are several devices a sort takes the
+place of ``lax.top_k``, which would gather them.
+
+Time O(nmd), memory a block of 2²² numbers, X and Y, and n × k.
+
+>>> import jax.numpy as jnp
+>>> from mlmath.linalg import nearest
+>>> X, Y = jnp.array([[0.0], [5.0]]), jnp.array([[1.0], [4.0], [7.0]])
+>>> print(*nearest.nearest(X, Y))
+[0 1] [1. 1.]
+>>> print(nearest.smallest(X, Y, 2).indices)
+[[0 1]
+ [1 2]]
+
+References:
+    Johnson, Douze & Jégou (2021), Billion-scale similarity search with GPUs, IEEE Transactions on
+        Big Data 7(3), §3.2 (exact search in tiles by eq. (2)).
+"""
+
+import math
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Float, Int
+
+from mlmath.arrays import Real
+from mlmath.compiled import compiled
+from mlmath.linalg.distances import center
+
+__all__ = ["Nearest", "Smallest", "nearest", "smallest"]
+
+_BLOCK = 2**22  # most numbers of eq. (2) at a time, to find k
+_SMALL_BLOCK = 2**20  # to find one: fits the cache
+_WIDTH = 2**16  # most rows of Y at a time
+_SMALL_WIDTH = 2**12
+_SPARE = 4  # candidates beyond k
+_SHARDS = 64  # most that need not be all devices
+
+
+class Nearest(NamedTuple):
+    """Outcome of :func:`nearest`."""
+
+    indices: Int[Array, " n"]  # of a row of Y; m where none is present
+    squared_distances: Float[Array, " n"]  # δ; ∞ where none is present
+
+
+class Smallest(NamedTuple):
+    """Outcome of :func:`smallest`: for each row of X its k nearest, the nearest first."""
+
+    indices: Int[Array, "n k"]  # of rows of Y; m where no more are present
+    squared_distances: Float[Array, "n k"]  # δ, ascending; ∞ where no more are present
+
+
+@compiled()
+def nearest(
+    X: Float[Real, "n d"], Y: Float[Real, "m d"], *, row_weight: Float[Real, " m"] | None = None
+) -> Nearest:
+    """Nearest row of Y for each row of X.
+
+    Args:
+        X: points, in rows.
+        Y: points to choose from, in rows.
+        row_weight: 0 leaves a row of Y out; what else it is does not matter.
+    """
+    X, Y, present = _given(X, Y, row_weight)
+    indices, squares = _search(X, Y, present, 1, _least, (_SMALL_WIDTH, 1, _SMALL_BLOCK))
+    return Nearest(indices[:, 0], _attached(X, Y, indices, squares)[:, 0])
+
+
+@compiled(static=("k",))
+def smallest(
+    X: Float[Real, "n d"],
+    Y: Float[Real, "m d"],
+    k: int,
+    *,
+    row_weight: Float[Real, " m"] | None = None,
+) -> Smallest:
+    """The k nearest rows of Y for each row of X.
+
+    Args:
+        X: points, in rows.
+        Y: points to choose from, in rows.
+        k: how many, from 1 to the number of rows of Y; static.
+        row_weight: 0 leaves a row of Y out; what else it is does not matter.
+    """
+    X, Y, present = _given(X, Y, row_weight)
+    m = Y.shape[0]
+    if not 1 <= k <= m:
+        raise ValueError(f"k must be from 1 to the {m} rows of Y, got {k}.")
+    many = min(k + _SPARE, m)
+    width = min(max(_WIDTH, 2 * many), m)
+    sizes = width, math.isqrt(width // many), _BLOCK
+    indices, squares = _search(X, Y, present, many, _fewest, sizes)
+    return Smallest(indices[:, :k], _attached(X, Y, indices[:, :k], squares[:, :k]))
+
+
+def _given(X, Y, row_weight):
+    """Points, and which rows of Y are present."""
+    for name, points in (("X", X), ("Y", Y)):
+        if 0 in points.shape:
+            raise ValueError(
+                f"{name} must have at least one row and one column, got shape {points.shape}."
+            )
+    X, Y = jnp.asarray(X), jnp.asarray(Y, X.dtype)
+    present = jnp.ones(Y.shape[0], bool) if row_weight is None else jnp.asarray(row_weight) != 0
+    return X, Y, present
+
+
+def _search(X, Y, present, k, select, sizes):
+    """Indices and δ of k candidates for each row of X, in order.
+
+    ``sizes``: rows of Y at a time, columns of a group, most numbers of eq. (2) at a time.
+    """
+    X, Y = lax.stop_gradient((X, Y))
+    width, group, most = sizes
+    m = Y.shape[0]
+    columns, query = _products(Y, present)
+    count = -(-m // width)
+    width = -(-m // (count * group)) * group
+    surplus = jnp.zeros_like(columns, shape=(count * width - m, columns.shape[1])).at[:, -1]
+    columns = jnp.concatenate([columns, surplus.set(jnp.inf)])
+    columns = jnp.swapaxes(columns.reshape(count, -1, group, columns.shape[1]), 1, 2)
+
+    def candidates(x):
+        q = query(x)
+
+        def step(best, i):
+            values, places = select(columns[i], q, k)
+            return _merged(best, (values, i * width + places)), None
+
+        first = select(columns[0], q, k)
+        values, places = (
+            lax.scan(step, first, jnp.arange(1, count, dtype=jnp.int32))[0] if count > 1 else first
+        )
+        return _ordered(x, Y, jnp.where(values == jnp.inf, m, places))
+
+    return _by_blocks(candidates, X, width, most)
+
+
+def _products(Y, present):
+    """Columns of eq. (2), scaled so that no square leaves the dtype, and the map to its queries.
+
+    A row that is not finite is as far away as a number can be, one that is absent farther.
+    """
+    finite = present & jnp.all(jnp.isfinite(Y), axis=1)
+    middle = center(Y, present=present)
+    Z = jnp.where(finite[:, None], Y - middle[None], 0)
+    scale = jnp.ldexp(jnp.ones_like(middle[0]), -jnp.frexp(jnp.max(jnp.abs(Z)))[1])
+    Z = scale * Z
+    most = jnp.finfo(Y.dtype).max
+    last = jnp.where(finite, jnp.sum(Z**2, axis=1), jnp.where(present, most, jnp.inf))
+
+    def query(x):
+        z = jnp.clip(scale * (x - middle[None]), -math.sqrt(most), math.sqrt(most))
+        z = jnp.where(jnp.isnan(z), 0, z)
+        return jnp.concatenate([z, jnp.ones_like(z[:, :1])], axis=1)
+
+    return jnp.concatenate([-2 * Z, last[:, None]], axis=1), query
+
+
+def _least(columns, queries, k):
+    """Smallest value of eq. (2) for each query, and its place; k is 1.
+
+    Queries lie along the last axis, so that the minimum is one of vectors. Without the barriers
+    the products are computed again for each of its uses.
+    """
+    values = lax.optimization_barrier(columns[0] @ queries.T)
+    least = lax.optimization_barrier(jnp.min(values, axis=0))
+    place = lax.broadcasted_iota(jnp.int32, values.shape, 0)
+    return least[:, None], jnp.min(
+        jnp.where(values <= least[None], place, values.shape[0]), axis=0
+    )[:, None]
+
+
+def _fewest(columns, queries, k):
+    """The k smallest values of eq. (2) for each query, and their places.
+
+    Group h holds the columns hg, …, hg + g − 1, and a value of the k smallest is in one of the
+    k groups with the smallest minima: else each of these holds one that comes before it.
+    """
+    g, groups, width = columns.shape
+    values = lax.optimization_barrier(queries @ columns.reshape(-1, width).T)
+    values = values.reshape(-1, g, groups)
+    minima = lax.optimization_barrier(jnp.min(values, axis=1))
+    chosen = jnp.sort(_first(minima, k)[1], axis=1)
+    inside = jnp.take_along_axis(values, chosen[:, None], axis=2)
+    least, place = _first(jnp.swapaxes(inside, 1, 2).reshape(-1, k * g), k)
+    return least, g * jnp.take_along_axis(chosen, place // g, axis=1) + place % g
+
+
+def _first(values, k):
+    """The k smallest of each row, ascending, and their places, of equal ones the first.
+
+    ``lax.top_k`` is fast but gathers the rows where they are sharded; a sort does not.
+    """
+    if jax.device_count() == 1:
+        least, place = lax.top_k(-values, k)
+        return -least, place
+    place = lax.broadcasted_iota(jnp.int32, values.shape, 1)
+    both = lax.sort((values, place), dimension=1, is_stable=True, num_keys=1)
+    return both[0][:, :k], both[1][:, :k]
+
+
+def _merged(best, new):
+    """The k smallest of twice k; of equal ones those of ``best``, whose indices are lower."""
+    if best[0].shape[1] == 1:
+        better = new[0] < best[0]
+        return jnp.where(better, new[0], best[0]), jnp.where(better, new[1], best[1])
+    values, places = (jnp.concatenate(pair, axis=1) for pair in zip(best, new, strict=True))
+    least, order = _first(values, best[0].shape[1])
+    return least, jnp.take_along_axis(places, order, axis=1)
+
+
+def _ordered(x, Y, indices):
+    """The chosen rows by δ from the differences, eq. (1), of equal ones the lower index first."""
+    m, k = Y.shape[0], indices.shape[1]
+    indices = jnp.sort(indices, axis=1) if k > 1 else indices
+    squares = jnp.sum((x[:, None] - Y.at[indices].get(mode="clip")) ** 2, axis=2)
+    squares = jnp.where(indices == m, jnp.inf, squares)
+    if k == 1:
+        return indices, squares
+    order = _first(jnp.where(jnp.isnan(squares), jnp.inf, squares), k)[1]
+    return tuple(jnp.take_along_axis(a, order, axis=1) for a in (indices, squares))
+
+
+def _by_blocks(function, X, width, most):
+    """Map blocks of rows; ``width`` numbers are made for each row, ``most`` at a time.
+
+    Each shard goes through its own rows; they are as many as suit any number of the devices.
+    """
+    n, d = X.shape
+    devices = jax.device_count()
+    shards = math.gcd(n, math.lcm(*range(1, devices + 1)))
+    shards = shards if shards <= _SHARDS else math.gcd(n, devices)
+    per_shard = n // shards
+    steps = -(-per_shard // max(1, most // (shards * width)))
+    if steps == 1:
+        return function(X)
+    steps = next((s for s in range(steps, 2 * steps) if per_shard % s == 0), steps)  # no padding
+    rows = -(-per_shard // steps)
+    apart = jnp.pad(
+        X.reshape(shards, per_shard, d), ((0, 0), (0, steps * rows - per_shard), (0, 0))
+    ).reshape(shards, steps, rows, d)
+
+    def block(i):
+        found = function(lax.dynamic_index_in_dim(apart, i, 1, False).reshape(-1, d))
+        return jax.tree.map(lambda a: a.reshape(shards, rows, -1), found)
+
+    def whole(a):
+        return jnp.moveaxis(a, 0, 1).reshape(shards, steps * rows, -1)[:, :per_shard].reshape(n, -1)
+
+    return jax.tree.map(whole, lax.map(block, jnp.arange(steps)))
+
+
+@jax.custom_jvp
+def _attached(X, Y, indices, squares):
+    """δ with the derivative of eq. (1) in X and Y, without its differences in memory."""
+    return squares
+
+
+@_attached.defjvp
+def _(primals, tangents):
+    X, Y, indices, _ = primals
+    there = (indices < Y.shape[0])[:, :, None]
+    apart, moved = (x[:, None] - y.at[indices].get(mode="clip") for x, y in ((X, Y), tangents[:2]))
+    return _attached(*primals), 2 * jnp.sum(jnp.where(there, apart, 0) * moved, axis=2)
