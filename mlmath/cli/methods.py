@@ -139,8 +139,10 @@ def flags(method: Method) -> list[Flag]:
 
 def static(method: Method) -> set[str]:
     """Parameters that fix the compiled program, so that one program holds one value of each."""
-    names = set()
-    for decorator in _function(method.fit).decorator_list:
+    function = _function(method.fit)
+    keywords = [a for a in function.args.kwonlyargs if a.annotation]
+    names = {a.arg for a in keywords if "Callable" in ast.unparse(a.annotation)}
+    for decorator in function.decorator_list:
         for keyword in getattr(decorator, "keywords", ()):
             names |= set(ast.literal_eval(keyword.value)) if keyword.arg == "static" else set()
     return names

@@ -16,11 +16,11 @@ contract carries (3) with it, so that ``jax.grad`` of :func:`objective` is the h
 :mod:`mlmath.optimize.bfgs`, and refits on all rows.
 
 L is not convex: what is found is a stationary point near the start. The certificate says how
-stationary: its gap is ‖dL/dξ‖ max(‖ξ‖, 1) / |L(start)|. Where L falls on towards λ = 0 or ∞ the
-steps end when the gap meets the tolerance. The learnt λ have met all held-out rows, so L there is
-no estimate of the error on new rows: validate the learning itself. Its result has ``params`` and
-``certificate`` like a fit, so that cross-validation of it is nested selection. Many λ can overfit
-few folds: repeated folds, or few steps from a good single λ, hold them back.
+stationary: its gap is the relative gradient of ``optimize.descent`` in ξ. Where L falls on towards
+λ = 0 or ∞ the steps end when the gap meets the tolerance. The learnt λ have met all held-out rows,
+so L there is no estimate of the error on new rows: validate the learning itself. Its result has
+``params`` and ``certificate`` like a fit, so that cross-validation of it is nested selection. Many
+λ can overfit few folds: repeated folds, or few steps from a good single λ, hold them back.
 
 A starting number that is not positive makes the result NaN. The learnt numbers have a derivative
 in the data, where the Hessian of L is regular. Functions are told apart by identity: a lambda
@@ -69,7 +69,7 @@ class Learnt(NamedTuple):
     """Outcome of :func:`minimize`."""
 
     params: Any  # θ of the fit on all rows
-    certificate: Certificate  # of L(λ): gap: ‖dL/dξ‖ max(‖ξ‖, 1) / |L(start)|
+    certificate: Certificate  # of L(λ): gap: relative gradient in ξ
     numbers: dict[str, Any]  # λ, in the units of the fit
     fit: Any  # the fit on all rows, with its own certificate
 
