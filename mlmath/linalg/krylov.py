@@ -92,7 +92,7 @@ def conjugate_gradients(
     direction = inverse(b)
     first = b @ direction
     start = _State(jnp.zeros_like(b), b, direction, first, jnp.asarray(0))
-    found = lax.while_loop(
+    last = lax.while_loop(
         lambda s: (s.product > tolerance**2 * first) & (s.steps < most), step, start
-    ).x
-    return jnp.where(jnp.isfinite(first), unit * found, jnp.nan)
+    )
+    return jnp.where(jnp.isfinite(first + last.product), unit * last.x, jnp.nan)

@@ -105,8 +105,9 @@ def test_the_unit_of_the_right_hand_side_does_not_matter(unit):
     np.testing.assert_allclose(krylov.conjugate_gradients(lambda v: A @ v, b) / unit, 1, rtol=1e-6)
 
 
-def test_a_product_that_is_not_finite_shows():
-    assert np.isnan(krylov.conjugate_gradients(lambda v: v * jnp.nan, jnp.ones(2))).all()
+@pytest.mark.parametrize("factor", [np.nan, np.inf])
+def test_a_product_that_is_not_finite_shows(factor):
+    assert np.isnan(krylov.conjugate_gradients(lambda v: v * factor, jnp.ones(2))).all()
 
 
 def products(matrix, b, **limit):
