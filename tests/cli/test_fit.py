@@ -295,8 +295,11 @@ def test_an_interrupted_write_leaves_nothing(shell, monkeypatch, error):
 
 def test_ctrl_c_ends_with_130_and_leaves_nothing(tmp_path):
     code = (
-        "import sys, time; from mlmath.cli import fit, main\n"
-        "def slow(*_): print('fitting', flush=True); time.sleep(60)\n"
+        "import signal, sys, time; from mlmath.cli import fit, main\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # ignored in the background
+        "def slow(*_):\n"
+        "    print('fitting', flush=True)\n"
+        "    for _ in range(6000): time.sleep(0.01)\n"  # a signal before one sleep ends the next
         "fit.outcome = slow; sys.exit(main.main(['fit', 'ridge', 'diabetes', '--out', 'run']))"
     )
     process = subprocess.Popen(
