@@ -28,11 +28,17 @@ class Case(NamedTuple):
 
     name: str
     module: ModuleType
-    data: Callable[[int], tuple[np.ndarray, np.ndarray]]  # rows -> X, y in float64
+    data: Callable[
+        [int], tuple[np.ndarray, np.ndarray | None]
+    ]  # rows -> X, y in float64; y or None
     numbers: dict[str, Any]  # hyperparameters, traced: swept, learnt
-    null: Callable[[np.ndarray, np.ndarray, np.ndarray], Any]  # X, y, weight -> null params
+    null: Callable[[np.ndarray, Any, np.ndarray], Any]  # X, y, weight -> null params
     penalties: tuple[str, ...] = ()  # hyperparameters that scale with the weights
-    measured: bool = False  # y is measured: a change of its units changes no gap
+    measured: bool = False  # y, or X without one, is measured: its units change no gap
+    learnt: str = ""  # first argument of the fit, where that is where it starts
+    begin: Callable[[np.ndarray], Any] | None = None  # X -> that argument
+    resume: Callable[[Any], Any] = lambda params: params  # params -> that argument
+    local: bool = False  # L has other minima: the gap is what one more step is sure to gain
     limit: str = "max_steps"  # what limits an iteration, which takes start too; "" in closed form
     static: dict[str, Any] = {}  # noqa: RUF012  what fixes a shape or the length of the program
     frozen: tuple[str, ...] = ()  # arguments without a derivative: labels that are compared

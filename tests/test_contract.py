@@ -32,6 +32,9 @@ smooth = pytest.mark.parametrize(
 iterative = pytest.mark.parametrize(
     "case", [c for c in CASES if c.limit], ids=lambda case: case.name
 )
+convex = pytest.mark.parametrize(
+    "case", [c for c in CASES if c.limit and not c.local], ids=lambda case: case.name
+)
 stopping = pytest.mark.parametrize(  # at a tolerance: a length that is static takes all its steps
     "case", [c for c in CASES if c.limit and c.limit not in c.static], ids=lambda case: case.name
 )
@@ -40,16 +43,28 @@ penalised = pytest.mark.parametrize(
 )
 
 
+ROWS = ("X", "y", "sample_weight")
+
+
 def inputs(case, dtype=np.float64, rows=None):
-    """X, y, weights near 1 and hyperparameters, as keyword arguments of the fit."""
+    """X, y, weights near 1, start and hyperparameters, as keyword arguments of the fit."""
     n = rows or case.rows
     X, y = case.data(n)
     rng = np.random.default_rng(5)
     weight = rng.integers(1, 3, size=n) if case.in_place else rng.uniform(0.5, 1.5, size=n)
-    numbers = {k: np.asarray(v, dtype) for k, v in case.numbers.items()}
-    return {
-        "X": X.astype(dtype), "y": y.astype(dtype), "sample_weight": weight.astype(dtype), **numbers
-    }  # fmt: skip
+    given = {"X": X, "sample_weight": weight, **case.numbers}
+    if y is not None:
+        given["y"] = y
+    return cast(located(case, given), dtype)
+
+
+def cast(given, dtype):
+    return jax.tree.map(lambda a: np.asarray(a, dtype), given)
+
+
+def located(case, given):
+    """The same with the start that belongs to its X."""
+    return given | ({case.learnt: case.begin(given["X"])} if case.learnt else {})
 
 
 def fit(case, given, **more):
@@ -72,8 +87,8 @@ def objective_of(module):
 
 
 def objective(case, params, given):
-    taken = ("X", "y", "sample_weight", *case.penalties)
-    return objective_of(case.module)(params, **{k: given[k] for k in taken})
+    taken = {k: v for k, v in given.items() if k in (*ROWS, *case.penalties)}
+    return objective_of(case.module)(params, **taken)
 
 
 def flat(tree):
@@ -89,8 +104,12 @@ def probe(params):
 
 def direction(case, given):
     rng = np.random.default_rng(7)
-    sizes = {k: 0.1 * (np.abs(v) + 0.1) * (k not in case.frozen) for k, v in given.items()}
-    return {k: rng.normal(size=np.shape(v)) * sizes[k] for k, v in given.items()}
+
+    def step(v):
+        return rng.normal(size=np.shape(v)) * 0.1 * (np.abs(v) + 0.1)
+
+    steps = {k: jax.tree.map(step, v) for k, v in given.items()}
+    return {k: jax.tree.map(lambda a, k=k: a * (k not in case.frozen), v) for k, v in steps.items()}
 
 
 def slope(function, h=2e-3):
@@ -141,7 +160,7 @@ def programs(case):
 
 
 def moved(given, v, t):
-    return {k: given[k] + t * v[k] for k in given}
+    return jax.tree.map(lambda a, b: a + t * b, given, v)
 
 
 @functools.cache
@@ -157,7 +176,7 @@ def slope_of(name):
 
 def optimum(case, given):
     """L*, by the fit in float64 and by scipy from where it ends, whichever is lower."""
-    given = {k: np.asarray(v, np.float64) for k, v in given.items()}
+    given = cast(given, np.float64)
     best = exact(case, given).params
     start = flat(best)
     function = slope_of(case.name)
@@ -166,7 +185,7 @@ def optimum(case, given):
 
 
 def null(case, given):
-    params = case.null(given["X"], given["y"], given["sample_weight"])
+    params = case.null(given["X"], given.get("y"), given["sample_weight"])
     return float(objective(case, jax.tree.map(jnp.asarray, params), given))
 
 
@@ -199,12 +218,12 @@ def test_weight_zero_is_absence_whatever_the_row_holds(case, absent):
     given = inputs(case)
     keep = np.ones(case.rows, bool)
     keep[[0, 5, -1]] = False
-    masked = {k: np.array(v) for k, v in given.items()}
+    masked = jax.tree.map(np.array, given)
     masked["X"][~keep] = absent
     masked["sample_weight"] = given["sample_weight"] * keep
-    if np.isnan(absent):
+    if np.isnan(absent) and "y" in given:
         masked["y"][~keep] = absent
-    fewer = {k: v[keep] if k in ("X", "y", "sample_weight") else v for k, v in given.items()}
+    fewer = {k: v[keep] if k in ROWS else v for k, v in given.items()}
     a, b = exact(case, masked), exact(case, fewer)
     np.testing.assert_allclose(flat(a.params), flat(b.params), rtol=1e-7, atol=1e-9)
     np.testing.assert_allclose(
@@ -220,10 +239,11 @@ def test_absent_nan_rows_leave_derivatives_alone(case):
     v = direction(case, given)
     v["sample_weight"][~keep] = 0
     fewer, v_fewer = (
-        {k: x[keep] if k in ("X", "y", "sample_weight") else x for k, x in tree.items()}
-        for tree in (given, v)
+        {k: x[keep] if k in ROWS else x for k, x in tree.items()} for tree in (given, v)
     )
-    given["X"][~keep], given["y"][~keep], given["sample_weight"][~keep] = np.nan, np.nan, 0
+    given["X"][~keep], given["sample_weight"][~keep] = np.nan, 0
+    if "y" in given:
+        given["y"][~keep] = np.nan
     found = programs(case).derivatives(given, v)
     value = programs(case).value
     first = slope(lambda t: value(fewer, v_fewer, t))
@@ -238,7 +258,7 @@ def test_absent_nan_rows_leave_derivatives_alone(case):
 def test_influence_is_right_at_weight_zero(case):
     given = inputs(case)
     given["sample_weight"][2] = 0
-    v = {k: np.zeros(np.shape(x)) for k, x in given.items()}
+    v = jax.tree.map(np.zeros_like, given)
     v["sample_weight"][2] = 1.0
     found = programs(case).derivatives(given, v)
     value, first = programs(case).value, programs(case).first
@@ -297,7 +317,8 @@ def test_units_beyond_the_range_of_float32_never_look_proved(case, factor):
     """Squares of 1e±20 leave float32: the answer is right or says that it is not."""
     given = inputs(case, np.float32)
     given["X"] = (given["X"] * np.float32(factor)).astype(np.float32)
-    double = {k: np.asarray(v, np.float64) for k, v in given.items()}
+    given = located(case, given)
+    double = cast(given, np.float64)
     fitted = fit(case, given)
     if fitted.certificate.converged:
         params = jax.tree.map(lambda a: jnp.asarray(a, jnp.float64), fitted.params)
@@ -310,7 +331,8 @@ def test_units_beyond_the_range_of_float32_never_look_proved(case, factor):
 def test_a_mean_far_from_zero_leaves_the_gap_true(case, mean):
     given = inputs(case, np.float32)
     given["X"] = (given["X"] + np.float32(mean)).astype(np.float32)
-    double = {k: np.asarray(v, np.float64) for k, v in given.items()}
+    given = located(case, given)
+    double = cast(given, np.float64)
     fitted = fit(case, given)
     assert fitted.certificate.converged or mean > 100 or case.in_place
     if fitted.certificate.converged:
@@ -369,7 +391,7 @@ def test_a_sweep_is_a_loop(case):
 def test_numpy_in_is_jax_in(case):
     given = inputs(case)
     ours = fit(case, given)
-    theirs = fit(case, {k: jnp.asarray(v) for k, v in given.items()})
+    theirs = fit(case, jax.tree.map(jnp.asarray, given))
     np.testing.assert_array_equal(flat(ours), flat(theirs))
     assert all(isinstance(leaf, jax.Array) for leaf in jax.tree.leaves(ours))
 
@@ -377,10 +399,9 @@ def test_numpy_in_is_jax_in(case):
 @every
 def test_arguments_come_back_unchanged(case):
     given = inputs(case)
-    before = {k: np.array(v) for k, v in given.items()}
+    before = jax.tree.map(np.array, given)
     fit(case, given)
-    for k in given:
-        np.testing.assert_array_equal(given[k], before[k])
+    jax.tree.map(np.testing.assert_array_equal, given, before)
 
 
 @penalised
@@ -415,7 +436,10 @@ def test_first_and_second_derivatives_are_those_of_refitting(case):
     given = inputs(case)
     value, first = programs(case).value, programs(case).first
     for name in set(given) - set(case.frozen):
-        v = {k: x * (k == name) for k, x in direction(case, given).items()}
+        v = {
+            k: jax.tree.map(lambda a, k=k, name=name: a * (k == name), x)
+            for k, x in direction(case, given).items()
+        }
         found = programs(case).derivatives(given, v)
         difference = slope(lambda t, v=v: value(given, v, t))
         np.testing.assert_allclose(found["forward"], found["reverse"], rtol=1e-9, atol=1e-12)
@@ -457,7 +481,7 @@ def test_the_certified_objective_is_the_objective(case):
     )
 
 
-@iterative
+@convex
 @pytest.mark.parametrize("steps", [0, 1, 2, 4, 7])
 def test_the_gap_is_true_wherever_the_fit_stops(case, steps):
     given = inputs(case)
@@ -467,11 +491,22 @@ def test_the_gap_is_true_wherever_the_fit_stops(case, steps):
     assert certificate.gap * null(case, given) >= excess / 2 - rounding
 
 
+@pytest.mark.parametrize("case", [c for c in CASES if c.local], ids=lambda case: case.name)
+@pytest.mark.parametrize("steps", [0, 1, 2, 4, 7])
+def test_a_local_gap_is_what_the_next_step_is_sure_to_gain(case, steps):
+    given = inputs(case)
+    now, then = (fit(case, given, **stopped(case, s)).certificate for s in (steps, steps + 1))
+    gain = float(now.objective - then.objective)
+    rounding = 1e-14 * abs(float(now.objective))
+    assert now.gap * null(case, given) <= gain + rounding
+    assert now.converged or then.steps == steps + 1
+
+
 @every
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_the_gap_is_true_at_the_answer(case, dtype):
     given = inputs(case, dtype)
-    double = {k: np.asarray(v, np.float64) for k, v in given.items()}
+    double = cast(given, np.float64)
     fitted = fit(case, given)
     params = jax.tree.map(lambda a: jnp.asarray(a, jnp.float64), fitted.params)
     excess = float(objective(case, params, double)) - optimum(case, double)
@@ -492,7 +527,7 @@ def test_a_fit_that_is_stopped_early_says_so(case):
 def test_a_fit_resumes_where_it_is_started(case):
     given = inputs(case)
     fitted = fit(case, given)
-    again = fit(case, given, start=fitted.params)
+    again = fit(case, given | {case.learnt or "start": case.resume(fitted.params)})
     assert again.certificate.steps <= 1
     np.testing.assert_allclose(flat(again.params), flat(fitted.params), rtol=1e-6, atol=1e-8)
 
@@ -509,7 +544,10 @@ def test_the_gap_has_no_units(case, factor, dtype):
     }
     changes = [] if case.in_place else [scaled]  # a presentation has no units
     if case.measured:
-        changes.append(given | {"y": np.asarray(given["y"] * factor, dtype)})
+        measured = "y" if "y" in given else "X"
+        changes.append(
+            located(case, given | {measured: np.asarray(given[measured] * factor, dtype)})
+        )
     for change in changes:
         reference, other = fit(case, given, **early), fit(case, change, **early)
         if case.limit:
@@ -571,10 +609,7 @@ def test_sharded_rows_give_the_same_answer_without_moving(case):
     over = NamedSharding(mesh, PartitionSpec("rows"))
     whole = NamedSharding(mesh, PartitionSpec())
     given = inputs(case, rows=8 * _SHARE)
-    spread = {
-        k: jax.device_put(v, over if k in ("X", "y", "sample_weight") else whole)
-        for k, v in given.items()
-    }
+    spread = {k: jax.device_put(v, over if k in ROWS else whole) for k, v in given.items()}
     functions = [lambda given: fit(case, given)]
     if not case.discrete:
         functions.append(lambda given: jax.grad(lambda g: probe(fit(case, g).params))(given))
@@ -612,7 +647,7 @@ def test_every_public_fit_is_registered_or_exempt_with_a_reason():
         text = " ".join(case.module.__doc__.split())
         takes = inspect.signature(case.module.fit).parameters
         assert case.discrete in text
-        assert bool(case.limit) == ("start" in takes), "what has a start is an iteration"
+        assert bool(case.limit) == bool({"start", case.learnt} & set(takes)), "it has a start"
         assert not case.limit or case.limit in takes
         if case.limit in case.static:
             assert f"the number of {case.limit} is static" in text

@@ -40,7 +40,7 @@ from jaxtyping import Array, Float
 from mlmath.arrays import Real
 from mlmath.certificate import Certificate, certify, superlinear_tolerance
 from mlmath.compiled import compiled
-from mlmath.statistics.weights import present
+from mlmath.statistics.weights import present_rows
 
 __all__ = ["Fit", "Params", "fit", "inverse", "objective", "transform"]
 
@@ -73,8 +73,7 @@ def objective(
     params: Params, X: Float[Real, "n d"], *, sample_weight: Float[Real, " n"] | None = None
 ) -> Float[Array, ""]:
     """Weighted squared distance L to the center, eq. (3), that :func:`fit` minimises."""
-    X = jnp.asarray(X)
-    X, _, weight = present(X, jnp.zeros_like(X, shape=X.shape[:1]), sample_weight)
+    X, weight = present_rows(X, sample_weight)
     return weight @ jnp.sum((X - params.center[None]) ** 2, axis=1) / 2
 
 
@@ -89,8 +88,7 @@ def fit(X: Float[Real, "n d"], *, sample_weight: Float[Real, " n"] | None = None
         X: features.
         sample_weight: sᵢ; 2 counts the row twice, 0 leaves it out.
     """
-    X = jnp.asarray(X)
-    X, _, weight = present(X, jnp.zeros_like(X, shape=X.shape[:1]), sample_weight)
+    X, weight = present_rows(X, sample_weight)
     total = jnp.sum(weight)
     first = jnp.sum(weight[:, None] * X, axis=0) / total  # a long product would lose digits
     shift = jnp.sum(weight[:, None] * (X - first[None]), axis=0) / total

@@ -25,7 +25,7 @@ from jaxtyping import Array, Bool, Float
 from mlmath.absence import cleared
 from mlmath.arrays import Labels, Real
 
-__all__ = ["known", "present"]
+__all__ = ["known", "present", "present_rows"]
 
 
 def present(
@@ -46,6 +46,15 @@ def present(
     if sample_weight is None:
         return X, y, jnp.ones_like(y)
     return cleared(X, y, jnp.asarray(sample_weight, X.dtype))
+
+
+def present_rows(
+    X: Float[Real, "n d"], sample_weight: Float[Real, " n"] | None
+) -> tuple[Float[Array, "n d"], Float[Array, " n"]]:
+    """:func:`present` of rows without a target."""
+    X = jnp.asarray(X)
+    X, _, weight = present(X, jnp.zeros_like(X, shape=X.shape[:1]), sample_weight)
+    return X, weight
 
 
 def known(weight: Float[Real, " n"], label: Bool[Real, " n"]) -> Float[Array, " n"]:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mlmath.absence import cleared
-from mlmath.statistics.weights import known, present
+from mlmath.statistics.weights import known, present, present_rows
 
 
 def test_with_weights_present_clears_what_is_not_finite():
@@ -29,6 +29,14 @@ def test_without_weights_every_row_counts_once_and_nothing_is_cleared_or_copied(
     ours = present(X, y, None)
     assert ours[0] is X
     assert ours[1] is y
+
+
+@pytest.mark.parametrize("weight", [None, np.array([2.0, 0.0, 1.0])])
+def test_rows_without_a_target_are_those_with_a_finite_one(weight):
+    X = np.array([[1.0], [np.nan], [np.inf]])
+    ours, (Xp, _, s) = present_rows(X, weight), present(X, np.zeros(3), weight)
+    np.testing.assert_array_equal(ours[0], Xp)
+    np.testing.assert_array_equal(ours[1], s)
 
 
 @pytest.mark.parametrize("label", [int, bool, np.int8])
