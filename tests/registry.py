@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from mlmath.latent import pca
 from mlmath.linear import (
     adaline,
     least_squares,
@@ -99,6 +100,22 @@ def _classes(d, k, seed=1):
     return data
 
 
+def _cloud(d, seed=3):
+    """Rows whose variances differ in every direction."""
+
+    def data(n):
+        rng = np.random.default_rng(seed)
+        rotation, _ = np.linalg.qr(rng.normal(size=(d, d)))
+        return rng.normal(size=(n, d)) * np.geomspace(3, 0.3, d) @ rotation + 2, None
+
+    return data
+
+
+def _mean_alone(k):
+    """Components that explain nothing."""
+    return lambda X, y, s: pca.Params(s @ X / s.sum(), np.zeros((k, X.shape[1])), np.zeros(k))
+
+
 def _zero_planes(X, y, s):
     return softmax_regression.Params(np.zeros((3, X.shape[1])), np.zeros(3))
 
@@ -153,6 +170,14 @@ CASES += [
         "adaline", adaline, _noiseless(3), {"learning_rate": 0.21, "decay": 0.01},
         _mean_only(adaline), measured=True, in_place=True,
         limit="epochs", static={"epochs": 20}, interpolates=True, shards=False,
+    ),
+]  # fmt: skip
+
+CASES += [
+    Case("pca", pca, _cloud(4), {}, _mean_alone(2), measured=True, limit="", static={"k": 2}),
+    Case(
+        "pca, more columns than rows", pca, _cloud(40), {}, _mean_alone(3),
+        measured=True, limit="", static={"k": 3}, shards=False,
     ),
 ]  # fmt: skip
 

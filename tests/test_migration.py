@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import sklearn.metrics
 import sklearn.model_selection
+from sklearn.decomposition import PCA, IncrementalPCA
 from sklearn.linear_model import LinearRegression, LogisticRegression, Perceptron, Ridge
 from sklearn.model_selection import KFold
 from sklearn.pipeline import make_pipeline
@@ -16,6 +17,7 @@ from sklearn.preprocessing import StandardScaler
 from mlmath import evaluate, rows
 from mlmath.evaluate import curves, grids, metrics, probabilities, selection
 from mlmath.evaluate.folds import Folds
+from mlmath.latent import pca
 from mlmath.linear import (
     least_squares,
     logistic_regression,
@@ -55,6 +57,7 @@ NAMES = {
     **vars(sklearn.model_selection),
     "LinearRegression": LinearRegression, "LogisticRegression": LogisticRegression, "Ridge": Ridge,
     "Perceptron": Perceptron, "StandardScaler": StandardScaler, "np": np, "jax": jax,
+    "PCA": PCA, "IncrementalPCA": IncrementalPCA, "pca": pca,
     "sklearn": sklearn, "masks": masks, "evaluate": evaluate, "curves": curves,
     "make_pipeline": make_pipeline, "compose": compose, "grids": grids, "metrics": metrics,
     "least_squares": least_squares, "logistic_regression": logistic_regression, "ridge": ridge,

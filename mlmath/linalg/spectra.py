@@ -45,9 +45,9 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
-from mlmath.arrays import Real
+from mlmath.arrays import Real, Scalar
 
-__all__ = ["SVD", "Eigh", "decompose", "eigh", "signs", "svd"]
+__all__ = ["SVD", "Eigh", "decompose", "eigh", "reciprocals", "signs", "svd"]
 
 
 class Eigh(NamedTuple):
@@ -103,6 +103,23 @@ def signs(vectors: Float[Real, "d m"]) -> Float[Array, " m"]:
     return jnp.where(entry < 0, -1, 1).astype(vectors.dtype)
 
 
+def reciprocals(
+    differences: Float[Real, "d d"], least: Scalar, within: Scalar
+) -> Float[Array, "d d"]:
+    """1 / differences off the diagonal, the quotients of (3) and (4), and 0 on it.
+
+    Args:
+        differences: of values.
+        least: up to which they are rounding.
+        within: what stands for the quotient there.
+    """
+    differences = jnp.asarray(differences)
+    close = jnp.abs(differences) <= least
+    diagonal = jnp.eye(len(differences), dtype=bool)
+    inverse = jnp.where(close, within, 1 / jnp.where(close | diagonal, 1, differences))
+    return jnp.where(diagonal, 0, inverse)
+
+
 @jax.custom_jvp
 def _attach_eigh(A, values, vectors):
     """Values and vectors of A with the derivatives (3), 0 within clusters."""
@@ -131,7 +148,7 @@ def _eigh_tangents(values, V, E, within):
     d = len(values)
     E = V.T @ E @ V
     least = 10 * d * jnp.finfo(values.dtype).eps * jnp.max(jnp.abs(values))
-    return jnp.diagonal(E), V @ (_inverse(values[None] - values[:, None], least, within) * E)
+    return jnp.diagonal(E), V @ (reciprocals(values[None] - values[:, None], least, within) * E)
 
 
 @jax.custom_jvp
@@ -162,8 +179,8 @@ def _svd_tangents(U, values, V, E, within):
     n, d = E.shape
     least = 10 * max(n, d) * jnp.finfo(values.dtype).eps * jnp.max(values)
     P = U.T @ E @ V
-    apart = _inverse(values[None] - values[:, None], least, within) * (P + P.T) / 2
-    together = _inverse(values[None] + values[:, None], least, within) * (P - P.T) / 2
+    apart = reciprocals(values[None] - values[:, None], least, within) * (P + P.T) / 2
+    together = reciprocals(values[None] + values[:, None], least, within) * (P - P.T) / 2
     inverse = jnp.where(values <= least, within, 1 / jnp.where(values <= least, 1, values))
     left, right = U @ (apart + together), V @ (apart - together)
     if n > d:  # else U is square
@@ -173,11 +190,3 @@ def _svd_tangents(U, values, V, E, within):
         outside = E.T @ U
         right = right + (outside - V @ (V.T @ outside)) * inverse[None]
     return left, jnp.diagonal(P), right
-
-
-def _inverse(differences, least, within):
-    """1 / differences, ``within`` where they are rounding, 0 on the diagonal."""
-    close = jnp.abs(differences) <= least
-    diagonal = jnp.eye(len(differences), dtype=bool)
-    inverse = jnp.where(close, within, 1 / jnp.where(close | diagonal, 1, differences))
-    return jnp.where(diagonal, 0, inverse)

@@ -134,7 +134,13 @@ def _moments(X, y, weight, c, m):
     """Sums of products of x − c, y − m and 1."""
     Z, r = X - c[None], y - m
     scaled, weighted = weight[:, None] * Z, weight * r
-    return scaled.T @ Z, weighted @ Z, weight @ Z, weighted @ r, jnp.sum(weighted)
+    return (
+        gram.symmetric_product(scaled, Z),
+        weighted @ Z,
+        weight @ Z,
+        weighted @ r,
+        jnp.sum(weighted),
+    )
 
 
 def _residual(X, y, weight, w, center, mean):

@@ -34,6 +34,15 @@ def test_gram_is_equation_2_and_affine_gram_equation_3():
     np.testing.assert_allclose(gram.affine_gram(X, s), A.T @ np.diag(s) @ A)
 
 
+@pytest.mark.parametrize("d", [7, 191, 192, 193, 500])
+def test_a_symmetric_product_by_halves_is_the_product(d):
+    X, s = sample(20, d)
+    found = gram.symmetric_product(s[:, None] * X, X)
+    np.testing.assert_allclose(found, X.T @ np.diag(s) @ X, rtol=1e-12)
+    program = jax.jit(lambda X: gram.symmetric_product(X, X)).lower(X).compile()
+    assert (program.cost_analysis()["flops"] < 1.6 * len(X) * d**2) == (d >= 192)
+
+
 @pytest.mark.parametrize("n", [1, 9, 10, 80, 1003, 1000, 1040])
 def test_the_sum_of_blocks_is_the_sum(n):
     X, s = sample(n)

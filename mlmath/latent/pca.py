@@ -1,0 +1,236 @@
+"""Principal component analysis: the k orthogonal directions in which rows vary most.
+
+With row weights sᵢ, S = Σᵢ sᵢ, mean μ = Σᵢ sᵢ xᵢ / S and orthonormal rows vⱼ of V ∈ ℝᵏˣᵈ an
+example x ∈ ℝᵈ has coordinates (scores) z and, from them, the reconstruction x̂:
+
+    z = V(x − μ),        x̂ = μ + Vᵀz                                           (1)
+
+Fitting minimises what the reconstruction misses,
+
+    L(μ, V) = Σᵢ sᵢ ‖(I − VᵀV)(xᵢ − μ)‖²                                       (2)
+
+By Eckart and Young the minimisers are the leading eigenvectors of the scatter matrix
+
+    C = Σᵢ sᵢ (xᵢ − μ)(xᵢ − μ)ᵀ,    C vⱼ = λⱼ vⱼ,  λ₁ ≥ λ₂ ≥ …,    L* = Σ_{j>k} λⱼ    (3)
+
+and λⱼ/S is the variance of zⱼ. Each direction is signed so that its entry of largest modulus is
+positive. Whitened coordinates have variance 1:
+
+    w = diag(λ/S)^−½ z,        x̂ = μ + Vᵀ diag(λ/S)^½ w                        (4)
+
+C comes from one pass over the rows, and with more columns than rows never exists
+(``linalg.scatter``). Sums :class:`Moments` of parts of the data add up to those of the whole,
+
+    S = Σ_B S_B,  μ = Σ_B S_B μ_B / S,  C = Σ_B C_B + S_B (μ_B − μ)(μ_B − μ)ᵀ      (5)
+
+so that a stream of blocks gives what one array gives, to rounding: :func:`summarize` each,
+:func:`merge`, :func:`solve`.
+
+Where λ_k = λ_{k+1} the directions are some of many that minimise L, and have no derivative; a
+direction of variance 0 has whitened coordinates ∞ or NaN. L is right to within ε of L(null).
+Reduces to ``latent.probabilistic_pca`` without noise.
+
+Time O(nd·min(n, d)), memory O(d·min(n, d)) beside X.
+
+>>> import jax.numpy as jnp, mlmath
+>>> from mlmath.latent import pca
+>>> X = jnp.array([[0.0, 0.0], [2.0, 2.0], [4.0, 4.0], [2.0, 2.0]])
+>>> fitted = pca.fit(X, k=1)
+>>> print(fitted.params.components.round(3), fitted.params.variances, fitted.explained)
+[[0.707 0.707]] [4.] [1.]
+>>> print(mlmath.rows(pca.whiten)(fitted.params, X).T.round(2) + 0.0)
+[[-1.41  0.    1.41  0.  ]]
+
+References:
+    Eckart & Young (1936), The approximation of one matrix by another of lower rank.
+    Hastie, Tibshirani & Friedman (2009), The Elements of Statistical Learning, §14.5.1.
+    Chan, Golub & LeVeque (1979), Updating formulae and a pairwise algorithm, eq. 2.1 (merging).
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Float
+
+from mlmath.arrays import Real, Scalar
+from mlmath.certificate import Certificate, certify, first_order_tolerance
+from mlmath.compiled import compiled
+from mlmath.linalg import gram, scatter
+from mlmath.statistics.center import near_mean
+from mlmath.statistics.weights import present_rows
+
+__all__ = [
+    "Fit",
+    "Moments",
+    "Params",
+    "fit",
+    "inverse",
+    "loss",
+    "merge",
+    "objective",
+    "solve",
+    "summarize",
+    "transform",
+    "unwhiten",
+    "whiten",
+]
+
+
+class Params(NamedTuple):
+    """A plane of k dimensions through the mean, and how rows vary in it."""
+
+    mean: Float[Array, " d"]  # μ
+    components: Float[Array, "k d"]  # V, orthonormal directions in its rows
+    variances: Float[Array, " k"]  # λⱼ/S of the scores, descending
+
+
+class Moments(NamedTuple):
+    """What a block of rows adds, eq. (5)."""
+
+    weight: Float[Array, ""]  # S
+    mean: Float[Array, " d"]  # μ
+    scatter: Float[Array, "d d"]  # C
+
+
+class Fit(NamedTuple):
+    """Outcome of :func:`fit`."""
+
+    params: Params
+    certificate: Certificate  # gap: bound (5) of linalg.scatter / L(null), the mean alone
+    explained: Float[Array, " k"]  # share of the total variance tr C / S
+
+
+def transform(params: Params, x: Float[Real, " d"]) -> Float[Array, " k"]:
+    """Scores z of ONE example, eq. (1)."""
+    return params.components @ (x - params.mean)
+
+
+def inverse(params: Params, z: Float[Real, " k"]) -> Float[Array, " d"]:
+    """Reconstruction x̂ of ONE example from its scores, eq. (1)."""
+    return params.mean + z @ params.components
+
+
+def whiten(params: Params, x: Float[Real, " d"]) -> Float[Array, " k"]:
+    """Scores w of variance 1 of ONE example, eq. (4)."""
+    return transform(params, x) / jnp.sqrt(params.variances)
+
+
+def unwhiten(params: Params, w: Float[Real, " k"]) -> Float[Array, " d"]:
+    """Reconstruction x̂ of ONE example from its whitened scores, eq. (4)."""
+    return inverse(params, w * jnp.sqrt(params.variances))
+
+
+def loss(params: Params, x: Float[Real, " d"]) -> Float[Array, ""]:
+    """Squared distance of ONE example from its reconstruction."""
+    return jnp.sum(jnp.square(x - inverse(params, transform(params, x))))
+
+
+def objective(
+    params: Params, X: Float[Real, "n d"], *, sample_weight: Float[Real, " n"] | None = None
+) -> Float[Array, ""]:
+    """What the reconstruction misses, L of eq. (2), that :func:`fit` minimises."""
+    X, weight = present_rows(X, sample_weight)
+    return weight @ jax.vmap(loss, (None, 0))(params, X)
+
+
+@compiled(static=("k",))
+def fit(
+    X: Float[Real, "n d"],
+    *,
+    k: int = 2,
+    sample_weight: Float[Real, " n"] | None = None,
+    tolerance: Scalar | None = None,
+) -> Fit:
+    """Minimise :func:`objective` in closed form, eq. (3).
+
+    Differentiable to second order in every array argument where the λ are distinct.
+
+    Args:
+        X: data.
+        k: number of directions, at most the smaller of n and d; static.
+        sample_weight: sᵢ; 2 counts the row twice, 0 leaves it out.
+        tolerance: largest gap that counts as converged; ε^⅔ of the dtype if None.
+    """
+    X, weight = present_rows(X, sample_weight)
+    n, d = X.shape
+    if d <= n:
+        moments, deviation = _moments(X, weight)
+        return _solved(moments, k, n, jnp.min(weight), deviation == 0, tolerance)
+    total = jnp.sum(weight)
+    first = near_mean(X, weight)
+    mean = first + weight @ (X - first[None]) / total
+    Xc = X - mean[None]
+    spread = weight @ jnp.sum(Xc**2, axis=1)
+    constant = weight @ jnp.max(jnp.abs(Xc), axis=1) == 0
+    spectrum = scatter.eigh(Xc, weight)
+    return _fitted(total, mean, spread, spectrum, k, n, jnp.min(weight), constant, tolerance)
+
+
+@compiled()
+def summarize(X: Float[Real, "n d"], *, sample_weight: Float[Real, " n"] | None = None) -> Moments:
+    """Moments of a block of rows; zeros where all its weights are."""
+    X, weight = present_rows(X, sample_weight)
+    found, _ = _moments(X, weight)
+    empty = (weight == 0).all()
+    return jax.tree.map(lambda a: jnp.where(empty, jnp.zeros_like(a), a), found)
+
+
+def merge(first: Moments, second: Moments) -> Moments:
+    """Moments of two blocks together, eq. (5)."""
+    total = first.weight + second.weight
+    share = second.weight / jnp.where(total == 0, 1, total)
+    apart = second.mean - first.mean
+    between = first.weight * share * jnp.outer(apart, apart)
+    return Moments(total, first.mean + share * apart, first.scatter + second.scatter + between)
+
+
+@compiled(static=("k",))
+def solve(moments: Moments, *, k: int = 2, tolerance: Scalar | None = None) -> Fit:
+    """:func:`fit` to the rows of which these are the moments."""
+    return _solved(moments, k, len(moments.mean), moments.weight, False, tolerance)
+
+
+def _moments(X, weight):
+    c = near_mean(X, weight)
+    outer, first, total, deviation = gram.row_sum(_sums, (X, weight), c)
+    away = first / total
+    return Moments(total, c + away, outer - jnp.outer(first, away)), deviation
+
+
+def _sums(X, weight, c):
+    """Sums of products of x − c and 1, and of the largest |x − c|, which no square underflows."""
+    Z = X - c[None]
+    outer = gram.symmetric_product(weight[:, None] * Z, Z)
+    return outer, weight @ Z, jnp.sum(weight), weight @ jnp.max(jnp.abs(Z), axis=1)
+
+
+def _solved(moments, k, most, least, constant, tolerance):
+    spectrum = scatter.of_matrix(moments.scatter)
+    spread = jnp.trace(moments.scatter)
+    return _fitted(
+        moments.weight, moments.mean, spread, spectrum, k, most, least, constant, tolerance
+    )
+
+
+def _fitted(total, mean, spread, spectrum, k, most, least, constant, tolerance):
+    """Fit of k directions, proved if no weight is below 0 and no square left the range."""
+    d = len(mean)
+    if not 1 <= k <= min(most, d):
+        raise ValueError(f"k must be from 1 to {min(most, d)}, the smaller of n and d, got {k}.")
+    values = spectrum.values[:k]
+    missed = spread - jnp.sum(values)
+    missed = missed + lax.stop_gradient(jnp.maximum(missed, 0) - missed)
+    info = jnp.finfo(mean.dtype)
+    sound = (least >= 0) & ((spread > total * info.tiny / info.eps) | constant)
+    proved = scatter.excess(spectrum, k) + total * info.eps**2 * mean @ mean  # μ itself is rounded
+    proved = jnp.where(constant, 0, proved)
+    return Fit(
+        Params(mean, spectrum.vectors[:, :k].T, values / total),
+        certify(
+            missed, jnp.where(sound, proved, jnp.nan), spread,
+            tolerance=first_order_tolerance(mean) if tolerance is None else tolerance,
+        ),
+        values / spread,
+    )  # fmt: skip

@@ -1,0 +1,245 @@
+"""Principal component analysis: its formulas, Eckart and Young, streams, and awkward data."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.datasets import load_digits, load_iris
+from sklearn.decomposition import PCA
+
+import mlmath
+from mlmath.latent import pca
+
+IRIS = load_iris().data
+
+
+def weights(n, seed=0):
+    return np.random.default_rng(seed).uniform(0.5, 2, n)
+
+
+def definition(X, s, k):
+    """Mean, components and all λ by NumPy, eq. (3)."""
+    mean = s @ X / s.sum()
+    values, vectors = np.linalg.eigh((X - mean).T @ np.diag(s) @ (X - mean))
+    V = vectors[:, ::-1][:, :k].T
+    V = V * np.sign(V[np.arange(k), np.abs(V).argmax(1)])[:, None]
+    return mean, V, values[::-1]
+
+
+@pytest.mark.parametrize("shape", [(30, 5), (6, 11)])
+def test_the_fit_is_equation_3(shape):
+    X, s = np.random.default_rng(1).normal(size=shape) + 2, weights(shape[0])
+    fitted = pca.fit(X, k=3, sample_weight=s)
+    mean, V, values = definition(X, s, 3)
+    np.testing.assert_allclose(fitted.params.mean, mean)
+    np.testing.assert_allclose(fitted.params.components, V, atol=1e-10)
+    np.testing.assert_allclose(fitted.params.variances, values[:3] / s.sum())
+    np.testing.assert_allclose(fitted.explained, values[:3] / values.sum())
+
+
+@pytest.mark.parametrize("k", [1, 2, 3, 4])
+def test_the_error_is_the_sum_of_the_discarded_eigenvalues(k):
+    s = weights(150)
+    fitted = pca.fit(IRIS, k=k, sample_weight=s)
+    missed = definition(IRIS, s, k)[2][k:].sum()
+    np.testing.assert_allclose(fitted.certificate.objective, missed, rtol=1e-9, atol=1e-10)
+    np.testing.assert_allclose(
+        pca.objective(fitted.params, IRIS, sample_weight=s), missed, rtol=1e-9, atol=1e-10
+    )
+
+
+def test_no_other_plane_does_better():
+    fitted = pca.fit(IRIS, k=2)
+    rng = np.random.default_rng(0)
+    for size in (1e-3, 0.1, 10.0):
+        V = fitted.params.components.T + size * rng.normal(size=(4, 2))
+        other = fitted.params._replace(components=np.linalg.qr(V)[0].T)
+        assert pca.objective(other, IRIS) > fitted.certificate.objective
+
+
+def test_the_objective_is_equation_2_and_functions_are_equations_1_and_4():
+    params, s = pca.fit(IRIS, k=2).params, weights(150)
+    mean, V, variances = map(np.asarray, params)
+    missed = ((IRIS - mean) @ (np.eye(4) - V.T @ V)) ** 2
+    np.testing.assert_allclose(pca.objective(params, IRIS, sample_weight=s), s @ missed.sum(1))
+    x = IRIS[7]
+    z = V @ (x - mean)
+    np.testing.assert_allclose(pca.transform(params, x), z)
+    np.testing.assert_allclose(pca.inverse(params, z), mean + V.T @ z)
+    np.testing.assert_allclose(pca.whiten(params, x), z / np.sqrt(variances))
+    np.testing.assert_allclose(pca.unwhiten(params, z / np.sqrt(variances)), mean + V.T @ z)
+    np.testing.assert_allclose(pca.loss(params, x), missed[7].sum())
+
+
+def test_whitened_scores_have_the_covariance_of_the_identity():
+    s = weights(150)
+    params = pca.fit(IRIS, k=3, sample_weight=s).params
+    W = np.asarray(mlmath.rows(pca.whiten)(params, IRIS))
+    np.testing.assert_allclose(s @ W, 0, atol=1e-9)
+    np.testing.assert_allclose(W.T @ np.diag(s) @ W / s.sum(), np.eye(3), atol=1e-9)
+
+
+@pytest.mark.parametrize("n", [150, 3])
+def test_scikit_learn_finds_the_same_but_for_n_minus_1_and_signs(n):
+    X = IRIS[:: 150 // n][:n]
+    ours, theirs = pca.fit(X, k=2), PCA(2, svd_solver="full").fit(X)
+    signs = np.sign((np.asarray(ours.params.components) * theirs.components_).sum(1))
+    np.testing.assert_allclose(
+        ours.params.components, theirs.components_ * signs[:, None], atol=1e-9
+    )
+    variances = theirs.explained_variance_ * (n - 1) / n
+    np.testing.assert_allclose(ours.params.variances, variances, rtol=1e-9)
+    np.testing.assert_allclose(ours.explained, theirs.explained_variance_ratio_, rtol=1e-9)
+
+
+def test_the_entry_of_largest_modulus_is_positive():
+    V = np.asarray(pca.fit(-IRIS, k=4).params.components)
+    assert (V[np.arange(4), np.abs(V).argmax(1)] > 0).all()
+
+
+def test_both_sides_of_the_matrix_give_the_same():
+    """Rows of weight 0 make a wide matrix narrow and change nothing else."""
+    X, s = np.random.default_rng(2).normal(size=(7, 10)), weights(7)
+    tall = np.concatenate([X, np.full((8, 10), np.nan)])
+    wide = pca.fit(X, k=4, sample_weight=s)
+    narrow = pca.fit(tall, k=4, sample_weight=np.append(s, np.zeros(8)))
+    for ours, theirs in zip(jax.tree.leaves(wide[0]), jax.tree.leaves(narrow[0]), strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-10)
+    np.testing.assert_allclose(wide.certificate.objective, narrow.certificate.objective)
+
+
+def test_a_rotation_turns_the_components_and_a_shift_moves_the_mean():
+    Q, _ = np.linalg.qr(np.random.default_rng(3).normal(size=(4, 4)))
+    ours, turned = pca.fit(IRIS, k=2).params, pca.fit(IRIS @ Q.T + 5, k=2).params
+    np.testing.assert_allclose(turned.mean, Q @ ours.mean + 5)
+    np.testing.assert_allclose(turned.variances, ours.variances)
+    planes = [p.components.T @ p.components for p in (ours, turned)]
+    np.testing.assert_allclose(planes[1], Q @ planes[0] @ Q.T, atol=1e-10)
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.lists(st.integers(1, 4).map(lambda block: 30 * block), max_size=4, unique=True))
+def test_a_stream_of_blocks_equals_one_array(cuts):
+    s = weights(150)
+    blocks = zip(np.split(IRIS, sorted(cuts)), np.split(s, sorted(cuts)), strict=True)
+    moments = [pca.summarize(X, sample_weight=w) for X, w in blocks]
+    total = moments[0]
+    for block in moments[1:]:
+        total = pca.merge(total, block)
+    whole, streamed = pca.fit(IRIS, k=3, sample_weight=s), pca.solve(total, k=3)
+    for a, b in zip(jax.tree.leaves(whole), jax.tree.leaves(streamed), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-9)
+
+
+def test_moments_are_their_definition_and_merge_by_equation_5():
+    s = weights(150)
+    found = pca.summarize(IRIS, sample_weight=s)
+    mean = s @ IRIS / s.sum()
+    np.testing.assert_allclose(found.weight, s.sum())
+    np.testing.assert_allclose(found.mean, mean)
+    np.testing.assert_allclose(found.scatter, (IRIS - mean).T @ np.diag(s) @ (IRIS - mean))
+
+
+def test_a_block_of_weight_zero_adds_nothing():
+    some = pca.summarize(IRIS)
+    empty = pca.summarize(np.full((5, 4), np.nan), sample_weight=np.zeros(5))
+    for merged in (pca.merge(some, empty), pca.merge(empty, some)):
+        for a, b in zip(merged, some, strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-14)
+    assert not pca.solve(empty).certificate.converged
+
+
+def test_a_stream_far_from_zero_keeps_its_digits_in_float32():
+    X = (IRIS + 1000).astype(np.float32)
+    total = pca.summarize(X[:10])
+    for first in range(10, 150, 20):
+        total = pca.merge(total, pca.summarize(X[first : first + 20]))
+    exact = definition(np.asarray(X, float), np.ones(150), 2)[2]
+    np.testing.assert_allclose(pca.solve(total).params.variances * 150, exact[:2], rtol=2e-4)
+
+
+def test_digits_are_reconstructed_the_better_the_more_components():
+    X = load_digits().data.astype(np.float32)
+    errors = []
+    for k in (1, 5, 20, 64):
+        fitted = pca.fit(X, k=k)
+        assert fitted.certificate.converged
+        errors.append(float(fitted.certificate.objective))
+    assert errors == sorted(errors, reverse=True)
+    assert errors[-1] < 1e-6 * errors[0]
+
+
+def test_the_reconstruction_has_a_derivative_where_values_repeat():
+    corners = np.array(
+        [[1.0, 1, 0], [1, -1, 0], [-1, 1, 0], [-1, -1, 0], [0, 0, 0.1], [0, 0, -0.1]]
+    )
+    x, dX = np.array([0.3, -0.2, 0.5]), np.random.default_rng(0).normal(size=corners.shape)
+
+    def back(t):
+        params = pca.fit(corners + t * dX, k=2).params
+        return pca.inverse(params, pca.transform(params, x))
+
+    h = 1e-5
+    np.testing.assert_allclose(
+        jax.jvp(back, (0.0,), (1.0,))[1], (back(h) - back(-h)) / (2 * h), atol=1e-6
+    )
+
+
+@pytest.mark.parametrize("k", [0, -1, 5])
+def test_a_number_of_components_that_does_not_fit_is_refused(k):
+    with pytest.raises(ValueError, match="k must be from 1 to 4"):
+        pca.fit(IRIS, k=k)
+    with pytest.raises(ValueError, match="k must be from 1 to 4"):
+        pca.solve(pca.summarize(IRIS), k=k)
+    with pytest.raises(ValueError, match="k must be from 1 to 3"):
+        pca.fit(IRIS[:3], k=4)
+    with pytest.raises(ValueError, match="at least one row"):
+        pca.fit(IRIS[:0])
+
+
+@pytest.mark.parametrize("rows", [1, 5])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_rows_that_are_all_the_same_miss_nothing(rows, dtype):
+    fitted = pca.fit(np.full((rows, 2), 0.1, dtype), k=1)
+    np.testing.assert_allclose(fitted.params.mean, 0.1, rtol=1e-6)
+    np.testing.assert_allclose(fitted.params.variances, 0, atol=1e-12)
+    np.testing.assert_allclose(fitted.certificate.objective, 0, atol=1e-12)
+    exactly = pca.fit(np.full((rows, 2), 0.5, dtype), k=1).certificate
+    assert exactly.converged
+    assert exactly.gap == 0
+
+
+def test_constant_columns_and_a_deficient_rank_have_variance_zero():
+    X = np.c_[IRIS, IRIS[:, :1] + IRIS[:, 1:2], np.ones(150)]
+    fitted = pca.fit(X, k=6)
+    assert fitted.certificate.converged
+    np.testing.assert_allclose(fitted.params.variances[4:], 0, atol=1e-13)
+    np.testing.assert_allclose(fitted.params.components[:, 5][:4], 0, atol=1e-12)
+
+
+@pytest.mark.parametrize("shape", [(20, 3), (4, 9)])
+@pytest.mark.parametrize("unit", [1e-30, 1e-22])
+def test_squares_that_leave_the_range_of_the_dtype_are_not_proved(shape, unit):
+    X = (np.random.default_rng(0).normal(size=shape) * unit).astype(np.float32)
+    fitted = pca.fit(X, k=2)
+    assert np.isnan(fitted.certificate.gap)
+    if shape[1] < shape[0]:
+        assert np.isnan(pca.solve(pca.summarize(X)).certificate.gap)
+
+
+def test_a_negative_weight_proves_nothing():
+    s = weights(150)
+    s[3] = -0.1
+    assert np.isnan(pca.fit(IRIS, sample_weight=s).certificate.gap)
+
+
+def test_a_bootstrap_is_one_call():
+    rng = np.random.default_rng(0)
+    counts = rng.multinomial(150, np.ones(150) / 150, size=5).astype(float)
+    many = jax.vmap(lambda s: pca.fit(IRIS, k=2, sample_weight=s))(counts)
+    for b in range(5):
+        alone = pca.fit(np.repeat(IRIS, counts[b].astype(int), axis=0), k=2)
+        np.testing.assert_allclose(many.params.components[b], alone.params.components, atol=1e-8)
+    assert jnp.all(many.certificate.converged)
