@@ -1,6 +1,7 @@
 """Every line of ``docs/migration.md`` is true: both sides are evaluated and agree."""
 
 import re
+from functools import partial
 from pathlib import Path
 
 import jax
@@ -10,12 +11,14 @@ import sklearn.metrics
 import sklearn.model_selection
 from sklearn.linear_model import LinearRegression, LogisticRegression, Perceptron, Ridge
 from sklearn.model_selection import KFold
+from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from mlmath import evaluate, rows
 from mlmath.evaluate import curves, grids, metrics, probabilities, selection
 from mlmath.evaluate.folds import Folds
+from mlmath.kernels import nearest_neighbors
 from mlmath.linear import (
     least_squares,
     logistic_regression,
@@ -56,6 +59,8 @@ NAMES = {
     "LinearRegression": LinearRegression, "LogisticRegression": LogisticRegression, "Ridge": Ridge,
     "Perceptron": Perceptron, "StandardScaler": StandardScaler, "np": np, "jax": jax,
     "sklearn": sklearn, "masks": masks, "evaluate": evaluate, "curves": curves,
+    "KNeighborsClassifier": KNeighborsClassifier, "KNeighborsRegressor": KNeighborsRegressor,
+    "nearest_neighbors": nearest_neighbors, "partial": partial,
     "make_pipeline": make_pipeline, "compose": compose, "grids": grids, "metrics": metrics,
     "least_squares": least_squares, "logistic_regression": logistic_regression, "ridge": ridge,
     "probabilities": probabilities, "rows": rows, "selection": selection, "perceptron": perceptron,
