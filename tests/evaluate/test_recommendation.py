@@ -165,9 +165,8 @@ def test_a_sweep_over_the_cut_is_one_call():
     cuts = np.arange(1.0, 13)
     for measure in CUT.values():
         sweep = jax.vmap(lambda k, measure=measure: measure(SCORE, GAIN, k=k))(cuts)
-        np.testing.assert_allclose(
-            sweep[np.array([0, 4])], [measure(SCORE, GAIN, k=k) for k in (1, 5)]
-        )
+        right = [measure(SCORE, GAIN, k=k) for k in (1, 5)]
+        np.testing.assert_allclose(sweep[np.array([0, 4])], right)
 
 
 @measures
