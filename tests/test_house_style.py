@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 SHELL = {"cli"}  # passes no arrays, prints, asks for numbers
 BORDER = SHELL | {"data", "plot", "scale"}  # meet files and figures
-METHODS = {"latent", "linear", "neural"}  # floor 3
+METHODS = {"kernels", "latent", "linear", "neural"}  # floor 3
 
 MODULES = sorted(
     path.relative_to(ROOT) for path in (ROOT / "mlmath").rglob("*.py") if path.name != "__init__.py"

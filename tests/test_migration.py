@@ -1,6 +1,7 @@
 """Every line of ``docs/migration.md`` is true: both sides are evaluated and agree."""
 
 import re
+from functools import partial
 from pathlib import Path
 
 import jax
@@ -11,12 +12,14 @@ import sklearn.model_selection
 from sklearn.decomposition import PCA, IncrementalPCA
 from sklearn.linear_model import LinearRegression, LogisticRegression, Perceptron, Ridge
 from sklearn.model_selection import KFold
+from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from mlmath import evaluate, rows
 from mlmath.evaluate import curves, grids, metrics, probabilities, selection
 from mlmath.evaluate.folds import Folds
+from mlmath.kernels import nearest_neighbors
 from mlmath.latent import pca
 from mlmath.linear import (
     least_squares,
@@ -59,6 +62,8 @@ NAMES = {
     "Perceptron": Perceptron, "StandardScaler": StandardScaler, "np": np, "jax": jax,
     "PCA": PCA, "IncrementalPCA": IncrementalPCA, "pca": pca,
     "sklearn": sklearn, "masks": masks, "evaluate": evaluate, "curves": curves,
+    "KNeighborsClassifier": KNeighborsClassifier, "KNeighborsRegressor": KNeighborsRegressor,
+    "nearest_neighbors": nearest_neighbors, "partial": partial,
     "make_pipeline": make_pipeline, "compose": compose, "grids": grids, "metrics": metrics,
     "least_squares": least_squares, "logistic_regression": logistic_regression, "ridge": ridge,
     "probabilities": probabilities, "rows": rows, "selection": selection, "perceptron": perceptron,

@@ -5,12 +5,13 @@ Each takes what was predicted, then ``y``:
     classes          accuracy, balanced_accuracy, precision, recall, f_score, confusion_matrix
     probabilities    log_loss, binary_log_loss, brier, multiclass_brier (less is better)
     scores           roc_auc, average_precision, roc_curve, precision_recall_curve
+    lists            ndcg, mean_average_precision, precision_at, recall_at
     numbers          r_squared; mean_squared_error, mean_absolute_error (less is better)
 
 and ``decided`` and ``most_probable`` make the class of ONE example from its probability. The
 formulas, with what comes back at their edges, are in the modules :mod:`~mlmath.evaluate.decisions`,
-:mod:`~mlmath.evaluate.probabilities`, :mod:`~mlmath.evaluate.ranking` and
-:mod:`~mlmath.evaluate.residuals`, whose names these are.
+:mod:`~mlmath.evaluate.probabilities`, :mod:`~mlmath.evaluate.ranking`,
+:mod:`~mlmath.evaluate.recommendation` and :mod:`~mlmath.evaluate.residuals`, whose names these are.
 
 Everywhere ``sample_weight`` 2 is the row twice and 0 the row absent, whatever it holds. A metric
 that is not defined (0/0) is NaN, so that selection ranks it last, and a NaN that counts makes
@@ -49,6 +50,12 @@ from mlmath.evaluate.ranking import (
     roc_auc,
     roc_curve,
 )
+from mlmath.evaluate.recommendation import (
+    mean_average_precision,
+    ndcg,
+    precision_at,
+    recall_at,
+)
 from mlmath.evaluate.residuals import mean_absolute_error, mean_squared_error, r_squared
 
 __all__ = [
@@ -64,13 +71,17 @@ __all__ = [
     "f_score",
     "log_loss",
     "mean_absolute_error",
+    "mean_average_precision",
     "mean_squared_error",
     "most_probable",
     "multiclass_brier",
+    "ndcg",
     "precision",
+    "precision_at",
     "precision_recall_curve",
     "r_squared",
     "recall",
+    "recall_at",
     "roc_auc",
     "roc_curve",
 ]

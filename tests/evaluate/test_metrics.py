@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
-from mlmath.evaluate import decisions, metrics, probabilities, ranking, residuals
+from mlmath.evaluate import decisions, metrics, probabilities, ranking, recommendation, residuals
 from mlmath.linear import least_squares, logistic_regression, softmax_regression
 
 N, K = 24, 3  # a multiple of the devices
@@ -67,11 +67,12 @@ def drawn(case):
 
 def test_every_metric_is_examined():
     others = {"decided", "most_probable", "roc_curve", "precision_recall_curve"}
+    others |= set(recommendation.__all__)  # of lists: in their own tests
     functions = {name for name in metrics.__all__ if name[0].islower()}
     assert functions == set(CASES) | others
 
 
-@pytest.mark.parametrize("module", [decisions, probabilities, ranking, residuals])
+@pytest.mark.parametrize("module", [decisions, probabilities, ranking, recommendation, residuals])
 def test_metrics_offers_what_its_modules_hold(module):
     for name in module.__all__:
         assert getattr(metrics, name) is getattr(module, name)
