@@ -27,6 +27,7 @@ class Examples(NamedTuple):
     labels: list[Any]  # classes as they stand in the file, in order; none for a number
     label_type: str  # polars type of the target
     left_out: int  # rows with gaps, or of weight 0
+    groups: list[Any] | None = None  # entries of a target that is not learnt
 
 
 def gather(source: Source, task: str, options: Any) -> Examples:
@@ -35,20 +36,14 @@ def gather(source: Source, task: str, options: Any) -> Examples:
     Raises:
         InputError: where the table cannot be what is asked for.
     """
-    table, target = source.table, _target(source, options.target)
-    ignored = {*options.ignore, *(source.entry.ignored if source.entry else ())}
-    for name in [*options.ignore, *([options.weight] if options.weight else [])]:
-        if name not in table.columns:
-            raise unknown("column", name, table.columns)
-    _refuse_twice(target, options)
-    weight = weights(table, options.weight)
-    features = table.drop({target, *ignored, options.weight} & set(table.columns))
+    if task == "structure":
+        return _gather_rows(source, options)
+    target = _target(source, options.target)
+    features, weight = _features(source, target, options)
     if not features.width:
         raise InputError(f"no column is left to predict '{target}' from.")
     counted = weight > 0
-    present = pl.Series(counted)
-    features = features.select(pl.when(present).then(pl.all()))
-    observed = table[target].to_frame().select(pl.when(present).then(pl.all()))
+    observed = source.table[target].to_frame().select(pl.when(pl.Series(counted)).then(pl.all()))
     tables.describe(features)  # refuses by the row of the file
     if task == "number" and observed[target].dtype == pl.String:
         tables.refuse_text_of_numbers(observed[target])
@@ -56,21 +51,63 @@ def gather(source: Source, task: str, options: Any) -> Examples:
         counted &= ~tables.gaps(features) & ~tables.gaps(observed)
     _refuse_few(counted)
     tables.refuse_gaps(observed, counted, "rows without a target are left out with --missing drop")
+    features, described, weight = _kept(features, weight, counted, options)
+    observed = _plain(observed[target].filter(pl.Series(counted)))
+    y, labels = _labels(observed, _kind_of_task(observed) if task == "any" else task)
+    _refuse_wide(described, len(y), options.wide)
+    left_out = source.table.height - len(y)
+    kind = str(observed.dtype)
+    return Examples(features, described, y, weight, target, labels, kind, left_out)
+
+
+def _gather_rows(source, options):
+    """Rows without a target; a column that is named as one is left out and groups them."""
+    target = options.target or (source.entry.target if source.entry else None)
+    if target is not None and target not in source.table.columns:
+        raise unknown("column", target, source.table.columns)
+    features, weight = _features(source, target, options)
+    if not features.width:
+        raise InputError("no column is left to describe.")
+    counted = weight > 0
+    tables.describe(features)
+    if options.missing == "drop":
+        counted &= ~tables.gaps(features)
+    _refuse_few(counted)
+    features, described, weight = _kept(features, weight, counted, options)
+    groups = None
+    if target is not None and tables.is_plain(source.table[target]):
+        groups = source.table[target].filter(pl.Series(counted)).to_list()
+    left_out = source.table.height - len(weight)
+    y, name = np.zeros(len(weight)), target or ""
+    return Examples(features, described, y, weight, name, [], "Float64", left_out, groups)
+
+
+def _features(source, target, options):
+    """Columns to learn from, rows of weight 0 cleared, and the weights."""
+    table, ignored = (
+        source.table,
+        {*options.ignore, *(source.entry.ignored if source.entry else ())},
+    )
+    for name in [*options.ignore, *([options.weight] if options.weight else [])]:
+        if name not in table.columns:
+            raise unknown("column", name, table.columns)
+    _refuse_twice(target, options)
+    weight = weights(table, options.weight)
+    features = table.drop({target, *ignored, options.weight} & set(table.columns))
+    return features.select(pl.when(pl.Series(weight > 0)).then(pl.all())), weight
+
+
+def _kept(features, weight, counted, options):
+    """Features of the rows that count, how their columns are read, and the weights."""
     if options.missing == "error":
         tables.refuse_gaps(features, counted, "say --missing drop or --missing mean")
-    features, observed = features.filter(counted), observed.filter(counted)
+    features, weight = features.filter(pl.Series(counted)), weight[counted]
     tables.refuse_constant(features)
     described = tables.describe(features)
-    observed = _plain(observed[target])
-    y, labels = _labels(observed, _kind_of_task(observed) if task == "any" else task)
-    weight = weight[counted]
     if options.missing == "mean":
         described = tables.fill(described, features, weight=weight)
     tables.refuse_same_names(described)
-    _refuse_wide(described, len(y), options.wide)
-    left_out = table.height - len(y)
-    kind = str(observed.dtype)
-    return Examples(features, described, y, weight, target, labels, kind, left_out)
+    return features, described, weight
 
 
 def probability_names(labels: Sequence[Any]) -> list[str]:
@@ -120,7 +157,7 @@ def _refuse_twice(target, options):
     """The target is neither left out nor a weight."""
     if target in options.ignore:
         raise InputError(f"column '{target}' is the target, so --ignore cannot leave it out.")
-    if target == options.weight:
+    if target is not None and target == options.weight:
         raise InputError(f"column '{target}' is the target, so it cannot be the --weight too.")
 
 

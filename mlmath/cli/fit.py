@@ -77,7 +77,7 @@ class Outcome(NamedTuple):
     """A model fitted to all rows, scored by its twin that did not see some."""
 
     params: Any
-    certificate: dict[str, Any]
+    certificate: dict[str, Any] | None  # None where nothing is minimised
     score: dict[str, float]
     held: Any  # figures.Held, or None where no row was held out
     seconds: list[float]  # of the first fit and of the next
@@ -99,10 +99,18 @@ def run(words: Sequence[str]) -> int:
         raise Refusal(str(error)) from None
 
 
-def ask(verb: str, about: str, more: Sequence[flags.Option], words: Sequence[str]) -> Asked | None:
+def ask(
+    verb: str,
+    about: str,
+    more: Sequence[flags.Option],
+    words: Sequence[str],
+    *,
+    without: Collection[str] = (),
+) -> Asked | None:
     """Read the words after ``mlmath VERB``; None where the help that lists the models was shown.
 
-    ``more`` are options beside those of a fit, or in the place of one of the same name.
+    ``more`` are options beside those of a fit, or in the place of one of the same name; those
+    named in ``without`` it has not.
 
     Raises:
         Refusal: if they do not fit; the message is one sentence.
@@ -119,13 +127,14 @@ def ask(verb: str, about: str, more: Sequence[flags.Option], words: Sequence[str
     name, *rest = words
     method = methods.find(name)
     if verb != "fit" and method.driver:
+        why = method.unjudged or "is trained in steps"
         raise Refusal(
-            f"{name} is trained in steps, and `mlmath {verb}` takes models that are solved; "
-            f"`mlmath fit {name}` trains one."
+            f"{name} {why}, and `mlmath {verb}` takes models that are solved; `mlmath fit {name}` "
+            "fits one."
         )
     hyperparameters = methods.flags(method)
     data, *usual = _OPTIONS
-    usual = [option for option in usual if option.name not in {o.name for o in more}]
+    usual = [option for option in usual if option.name not in {*without, *(o.name for o in more)}]
     options = flags.parse(
         f"mlmath {verb} {name}",
         f"{methods.title(method)}.",
@@ -233,18 +242,20 @@ def outcome(
     dtype: str,
     *,
     swept: Collection[str] = (),
+    part: Any = None,
 ) -> Outcome:
     """Fit without the held-out rows and score, then fit to all: the same program twice.
 
-    ``swept`` are the hyperparameters that a sweep chose, so that a refusal names its ranges.
+    ``swept`` are the hyperparameters that a sweep chose, so that a refusal names its ranges;
+    ``part`` is the method with its numbers, where they are not arguments of its fit.
     """
     import numpy as np
 
     from mlmath.cli import pipeline, scores
     from mlmath.data import columns as tables
 
-    composed = pipeline.model(pipeline.part(method), gathered.columns, options.raw)
-    values = methods.arguments(method, values, gathered.labels)
+    composed = pipeline.model(part or pipeline.part(method), gathered.columns, options.raw)
+    values = {} if part else methods.arguments(method, values, gathered.labels)
     X = tables.encode(gathered.columns, gathered.features).matrix
     y, weight = gathered.y, gathered.weight
     rows = scores.held_out(y, len(gathered.labels), options.seed)
@@ -255,7 +266,7 @@ def outcome(
         start = time.perf_counter()
         X, y_padded, weight = pipeline.padded(X, y, weight, dtype)
         fitted = composed.fit(X, y_padded, sample_weight=weight, **values)
-        certificate = {k: np.asarray(v).item() for k, v in fitted.certificate._asdict().items()}
+        certificate = fitted.certificate and _plain(fitted.certificate)
         seconds.append(time.perf_counter() - start)
         return fitted.params, certificate
 
@@ -275,6 +286,12 @@ def outcome(
     params, certificate = fit(X, weight)
     _refuse_infinite(method, [params, certificate], swept)
     return Outcome(params, certificate, score, held, seconds)
+
+
+def _plain(certificate):
+    import numpy as np
+
+    return {name: np.asarray(value).item() for name, value in certificate._asdict().items()}
 
 
 def _refuse_infinite(method, found, swept):

@@ -42,6 +42,9 @@ def run(words: Sequence[str]) -> int:
     if options.out is not None and options.out.suffix not in (".png", ".csv"):
         raise Refusal(f"--out must end in .png or .csv, got '{options.out}'.")
     known = saved.read(options.run)
+    if known.method.unjudged:
+        why = f"{known.record['model']} {known.method.unjudged}"
+        raise Refusal(f"`mlmath influence` judges a prediction that was fitted, and {why}.")
     if known.method.driver:
         raise Refusal(
             f"'{options.run}' is a network, not trained to a minimum, so that the influence "

@@ -1,8 +1,9 @@
 """The table of methods: what the shell can fit, one line each.
 
 Functions are named, not imported, so that help and refusals come without jax. The flags of a
-method are read from the source of its ``init`` and ``fit``: their keyword-only numbers, with
-the defaults of the signature and the lines of the docstring. No flag is written twice.
+method are read from the source of its ``fit`` and of what stands beside it: their keyword-only
+numbers, with the defaults of the signature and the lines of the docstring. No flag is written
+twice.
 """
 
 import ast
@@ -35,7 +36,7 @@ class Method(NamedTuple):
     """A model as the shell knows it."""
 
     task: str  # what is predicted: a key of TASKS
-    init: Function | None
+    also: Function | None  # whose numbers are flags too: where it starts, or how it predicts
     fit: Function
     predict: (
         Function  # of ONE example: a number, P(second class) or 0/1, or a probability per class
@@ -43,6 +44,7 @@ class Method(NamedTuple):
     figures: Function | None  # of (held: figures.Held): caption -> PNG
     affine: Function | None = None  # of ONE example, affine in it: its slope is the coefficients
     driver: str | None = None  # module of the shell that fits it, where `fit` does not
+    unjudged: str = ""  # why `verify`, `influence` and `sweep` do not take it
 
 
 class Flag(NamedTuple):
@@ -62,6 +64,14 @@ def _linear(task, module, affine="predict"):
     return Method(task, None, fit, predict, figures, Function(module, affine))
 
 
+def _structure(module, also=None):
+    module = f"mlmath.latent.{module}"
+    return Method(
+        "structure", also, Function(module, "fit"), Function(module, "transform"), None,
+        driver="mlmath.cli.structure", unjudged="describes rows and predicts no column",
+    )  # fmt: skip
+
+
 _CLASSES = "classes"
 _DECIDED = (_CLASSES, "outputs")  # parameters that the labels of the data decide
 _NUMBERS = tuple[int, ...]
@@ -70,8 +80,10 @@ _POSITIVE = (
     "batch_size",
     "epochs",
     "hidden",
+    "k",
     "learning_rate",
     "steps",
+    "votes",
 )  # other hyperparameters may be 0
 _EACH = ", one for all columns or one per column"  # a flag holds one
 _LARGEST = 2**31 - 1  # a count that jax holds in either precision
@@ -82,6 +94,7 @@ TASKS = {
     "two sides": "one of two classes, without a probability",
     "classes": "one of several classes",
     "any": "a number, or one of several classes",
+    "structure": "nothing: it describes the rows",
 }
 
 METHODS = {
@@ -96,6 +109,16 @@ METHODS = {
         None,
         driver="mlmath.cli.network",
     ),
+    "nearest_neighbors": Method(
+        "any",
+        Function("mlmath.kernels.nearest_neighbors", "predict"),
+        Function("mlmath.kernels.nearest_neighbors", "init"),
+        Function("mlmath.kernels.nearest_neighbors", "predict"),
+        None,
+        driver="mlmath.cli.neighbors",
+        unjudged="remembers its rows and minimises nothing",
+    ),
+    "pca": _structure("pca"),
     "perceptron": _linear("two sides", "perceptron", "log_odds"),
     "ridge": _linear("number", "ridge"),
     "softmax_regression": _linear("classes", "softmax_regression", "log_odds"),
@@ -133,7 +156,7 @@ def formula(method: Method) -> str:
 
 
 def flags(method: Method) -> list[Flag]:
-    """Numeric keyword-only parameters of ``init`` and ``fit``, in their order."""
+    """Numeric keyword-only parameters of ``also`` and ``fit``, in their order."""
     return [flag for flag in _parameters(method) if flag.name not in _DECIDED]
 
 
@@ -176,7 +199,7 @@ def arguments(method: Method, values: dict[str, Any], labels: list[Any]) -> dict
 
 
 def _parameters(method):
-    named = {f.name: f for source in (method.init, method.fit) if source for f in _flags(source)}
+    named = {f.name: f for source in (method.also, method.fit) if source for f in _flags(source)}
     return list(named.values())
 
 
@@ -209,7 +232,7 @@ def _arguments(docstring):
         r"^ {4}(\w+): ((?:.*\n?)(?: {8,}.*\n?)*)", section[1] if section else "", re.MULTILINE
     )
     plain = ((name, " ".join(text.split()).rstrip(".")) for name, text in found)
-    return {name: text.removesuffix(_EACH) for name, text in plain}
+    return {name: text.removesuffix(_EACH).removesuffix("; static") for name, text in plain}
 
 
 def _docstring(method):

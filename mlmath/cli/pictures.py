@@ -11,7 +11,7 @@ import numpy as np
 
 from mlmath.cli import networks, report
 
-__all__ = ["figures", "pixels"]
+__all__ = ["figures", "pixels", "placed"]
 
 
 def pixels(names: list[str]) -> np.ndarray | None:
@@ -42,21 +42,21 @@ def figures(trained: Any, raw: Any) -> dict[str, bytes]:
     height, width = (int(size) + 1 for size in places.max(axis=0))
     shape = (height, width)
     net = networks.inner(trained.outcome.params, raw).net
-    weights = _placed(np.asarray(net.layers[0].weights)[:, : len(places)], places, shape)
+    weights = placed(np.asarray(net.layers[0].weights)[:, : len(places)], places, shape)
     drawn = images.first_layer(weights.reshape(len(weights), -1), shape)
     found = {"Weights of the first layer, one picture per unit": report.png(drawn)}
     if held is None or not held.labels:
         return found
     seen = gathered.features.filter(trained.ready.held).to_numpy().astype(float)
     worst = images.worst_judged(
-        _placed(seen, places, shape), held.observed.astype(int), held.predicted,
+        placed(seen, places, shape), held.observed.astype(int), held.predicted,
         sample_weight=held.weight, names=[str(label) for label in held.labels],
     )  # fmt: skip
     caption = "Held-out images that were judged worst, numbered among the held-out rows"
     return {caption: report.png(worst)} | found
 
 
-def _placed(values, places, shape):
+def placed(values: np.ndarray, places: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     """Images (n, h, w) with a value at each of the places."""
     images = np.zeros((len(values), *shape))
     images[:, places[:, 0], places[:, 1]] = values

@@ -5,6 +5,7 @@ import io
 import json
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,8 @@ _OPTIONS = [
 def run(words: Sequence[str]) -> int:
     """Run ``mlmath predict`` with the words of the command line."""
     description = (
-        "Write the prediction for each row: a number, or the label and a probability per class."
+        "Write the prediction for each row: a number, the label and a probability per class, or "
+        "the scores or the cluster of a model that describes rows."
     )
     options = flags.parse("mlmath predict", description, _OPTIONS, words)
     if options.out is not None and options.out.suffix not in (".csv", ".parquet"):
@@ -66,7 +68,7 @@ def _predict(options, known):
     encoded = tables.encode(known.columns, table)
     predicted = _values(known, encoded.matrix)
     _refuse_infinite(predicted, empty)
-    columns = _output(predicted, record, known.labels, empty)
+    columns = _output(predicted, known, empty)
     if known.method.task == "two sides":
         columns = columns.select(record["target"])
     facts: dict[str, Any] = {"data": source.name, "rows": table.height}
@@ -106,14 +108,17 @@ def _refuse_infinite(predicted, empty):
         )
 
 
-def _output(predicted, record, labels, empty):
-    """The target as it stood in the file and a probability per class."""
+def _output(predicted, known, empty):
+    """The target as it stood in the file and a probability per class, or what describes rows."""
     import polars as pl
 
     from mlmath.cli import examples
 
-    hidden = pl.Series(~empty)
-    if not labels:
+    record, labels, hidden = known.record, known.labels, pl.Series(~empty)
+    if known.method.task == "structure":
+        described = import_module(known.method.driver).columns(record, predicted)
+        columns = [pl.Series(name, values) for name, values in described.items()]
+    elif not labels:
         columns = [pl.Series(record["target"], predicted.astype(float))]
     else:
         p = saved.probabilities(predicted)

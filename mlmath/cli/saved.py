@@ -24,7 +24,7 @@ FOLDER = flags.Option(
 
 _MISSING = ("error", "drop", "mean")
 _CLASSES = {"number": (0, 0), "two classes": (2, 2), "two sides": (2, 2), "classes": (2, 1 << 16)}
-_CLASSES["any"] = (0, 1 << 16)
+_CLASSES |= {"any": (0, 1 << 16), "structure": (0, 0)}
 _LABELS = {"Int64": int, "Float64": float, "String": str, "Boolean": bool}
 
 

@@ -16,6 +16,7 @@ OPTIONS = [
         "target", str | None,
         "column to leave out, and to color the rows by; embedded sets know theirs", None, "COL",
     ),
+    flags.Option("seed", int, "of the starts, where some are drawn", 0),
 ]  # fmt: skip
 
 _ABOUT = "Describe the rows of a table: certificate, figures, a folder for `mlmath predict`."

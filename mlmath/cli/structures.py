@@ -67,29 +67,46 @@ def _components(found):
     from mlmath.plot import components
 
     model, explained = _model(found), np.asarray(found.fitted.explained)
-    drawn = {"Share of the variance of each component, and of the first of them together":
-             report.png(components.scree(explained))}  # fmt: skip
+    variances = np.asarray(model.variances)
+    scree = components.scree(variances, total=float(variances[0] / explained[0]))
+    drawn = {"Variance of each component, and share of the first of them": report.png(scree)}
     if len(explained) > 1:
+        label, labels = _groups(found)
         biplot = components.biplot(
-            found.applied[:, :2], np.asarray(model.components[:2]).T, found.names,
-            groups=found.groups, sample_weight=found.weight, explained=explained[:2],
+            found.applied[:, :2], np.asarray(model.components[:2]), found.names,
+            explained=explained[:2], label=label, labels=labels, sample_weight=found.weight,
         )  # fmt: skip
         drawn["Rows and columns along the first two components"] = report.png(biplot)
     places = None if found.texts else pictures.pixels(found.names)
     if places is not None:
-        (height, width), shown = (int(p) + 1 for p in places.max(axis=0)), found.rows[:8]
-        versions = {"original": shown}
-        z = found.applied[:8]
-        for k in [k for k in (1, 5, 20, 64) if k < z.shape[1]] + [z.shape[1]]:
-            back = z[:, :k] @ np.asarray(model.components[:k]) + np.asarray(model.mean)
-            versions[f"{k} component{'s' * (k > 1)}"] = back * found.scale + found.center
-        versions = {
-            name: pictures.placed(v, places, (height, width)) for name, v in versions.items()
-        }
-        drawn["Images and what the first components make of them"] = report.png(
-            components.reconstructions(versions)
+        drawn["Images and what the first components keep of them"] = report.png(
+            components.reconstructions(*_images(found, places))
         )
     return drawn
+
+
+def _images(found, places, most=64):
+    """Images of the first rows, and their reconstructions by numbers of components."""
+    shape = (int(places[:, 0].max()) + 1, int(places[:, 1].max()) + 1)
+    model, z = _model(found), found.applied[:most]
+    V, mean = np.asarray(model.components), np.asarray(model.mean)
+
+    def back(k):
+        return (z[:, :k] @ V[:k] + mean) * found.scale + found.center
+
+    numbers = sorted({*(k for k in (1, 5, 20, 64) if k < len(V)), len(V)})
+    return pictures.placed(found.rows[:most], places, shape), {
+        k: pictures.placed(back(k), places, shape) for k in numbers
+    }
+
+
+def _groups(found, most=20):
+    """Position and names of the groups of the rows, if they are few."""
+    if found.groups is None:
+        return None, None
+    texts = ["missing" if g is None else str(g) for g in found.groups]
+    names, codes = np.unique(texts, return_inverse=True)
+    return (codes, names.tolist()) if 1 < len(names) <= most else (None, None)
 
 
 def _model(found):

@@ -41,7 +41,7 @@ def facts(record: dict[str, Any], most: int = 12) -> dict[str, str]:
     left_out = f", {record['rows_left_out']} left out" if record["rows_left_out"] else ""
     held = f" fitted, {record['rows_held_out']} held out" if "training" in record else ""
     labels = f" ({', '.join(map(str, record['labels']))})" if record["labels"] else ""
-    proof = {"certificate": _proof(record)} | _why(record)
+    proof = {"certificate": _proof(record)} | _why(record) if record["certificate"] else {}
     return {
         "data": f"{record['data']['name']}: {record['rows_fitted']} rows{held}{left_out}, "
         f"{len(record['columns'])} columns",

@@ -2,8 +2,9 @@
 
 Each stop is what ``mlmath fit`` does, with the defaults of the shell. Where a model
 of a number or of two classes has a penalty, a hundred of them are then fitted in one call, and
-the held-out loss is differentiated through the fit. Then a network is trained in steps, and the
-tour ends with a search.
+the held-out loss is differentiated through the fit. Then a network is trained in steps, the
+nearest neighbors of held-out rows vote, rows are described without a target, and the tour ends
+with a search.
 """
 
 import json
@@ -15,7 +16,7 @@ from typing import Any, NamedTuple
 
 from mlmath.cli import display, examples, fit, flags, methods, report, runs, runtime, summary
 
-__all__ = ["NETWORK", "STOPS", "Stop", "run"]
+__all__ = ["NEIGHBORS", "NETWORK", "STOPS", "STRUCTURES", "Stop", "run"]
 
 _OPTIONS = [
     flags.Option("out", Path | None, "run folder; a new one under runs/ if not given", None, "DIR"),
@@ -43,6 +44,8 @@ STOPS = [
     Stop("perceptron", "breast_cancer", {}),
     Stop("softmax_regression", "digits", {"l2": 10.0}),
 ]
+NEIGHBORS = Stop("nearest_neighbors", "wine", {"k": 9})
+STRUCTURES = [Stop("pca", "digits", {"k": 61})]
 NETWORK = {"hidden": (128,), "l2": 0.1, "steps": 1500}  # trained on the digits
 
 
@@ -55,9 +58,11 @@ def run(words: list[str]) -> int:
     folder = options.out or runs.unused(Path("runs") / time.strftime("tour-%Y%m%d-%H%M%S"))
     with runs.new_folder(folder) as temporary:
         sections = []
-        proved: dict[str, bool] = {}
+        proved: dict[str, bool | None] = {}
         visits: list[Callable[..., Any]] = [
-            *(partial(_visit, stop, proved) for stop in STOPS), partial(_train, proved), _choose,
+            *(partial(_visit, stop, proved) for stop in STOPS), partial(_train, proved),
+            partial(_remember, proved), *(partial(_describe, stop, proved) for stop in STRUCTURES),
+            _choose,
         ]  # fmt: skip
         for visit in visits:
             sections.append(visit(options.seed, dtype))
@@ -84,7 +89,7 @@ def _visit(stop, proved, seed, dtype):
     options = fit.Plain(seed=seed)
     gathered = examples.gather(source, method.task, options)
     fitted = fit.outcome(method, gathered, options, stop.numbers, dtype)
-    proved[stop.model] = fitted.certificate["converged"]
+    proved[stop.model] = _proved(fitted.certificate)
     found = fit.record(source, method, gathered, options, fitted)
     facts = summary.facts(found | {"dtype": dtype}, most=4)
     figures = methods.load(method.figures)(fitted.held) if method.figures else {}
@@ -103,11 +108,42 @@ def _train(proved, seed, dtype):
     gathered = examples.gather(source, method.task, options)
     ready = training.prepare(gathered, options, values, dtype)
     trained = training.train(ready, options, values, None, [])
-    proved["mlp"] = trained.outcome.certificate["converged"]
+    proved["mlp"] = _proved(trained.outcome.certificate)
     facts = summary.facts(network.record(source, trained, options, values) | {"dtype": dtype})
     return report.Section(
         methods.title(method), methods.formula(method), facts, network.figures(trained, False)
     )
+
+
+def _remember(proved, seed, dtype):
+    from mlmath.cli import neighbors
+    from mlmath.data import readers
+
+    method, source = methods.find(NEIGHBORS.model), readers.read(NEIGHBORS.data)
+    options, values = fit.Plain(seed=seed), {"votes": None, **NEIGHBORS.numbers}
+    gathered = examples.gather(source, method.task, options)
+    fitted = neighbors.outcome(gathered, options, values, "inverse_distance", dtype)
+    proved[NEIGHBORS.model] = _proved(fitted.certificate)
+    found = fit.record(source, method, gathered, options, fitted)
+    facts, figures = summary.facts(found | {"dtype": dtype}), neighbors.figures(fitted.held)
+    return report.Section(methods.title(method), methods.formula(method), facts, figures)
+
+
+def _describe(stop, proved, seed, dtype):
+    from mlmath.cli import structure
+    from mlmath.data import readers
+
+    options = fit.Plain(seed=seed)
+    found, _, section = structure.section(
+        stop.model, readers.read(stop.data), options, stop.numbers, dtype
+    )
+    proved[stop.model] = _proved(found["certificate"])
+    return section
+
+
+def _proved(certificate):
+    """Whether the certificate proves the answer, None where there is none to prove."""
+    return certificate and certificate["converged"]
 
 
 def _choose(seed, dtype):
@@ -175,12 +211,16 @@ def _lead(proved):
 
     >>> _lead({"ridge": True, "perceptron": False})
     '2 models on real data, 1 proved by its certificate, not converged: perceptron'
+    >>> _lead({"ridge": True, "pca": True, "nearest_neighbors": None})
+    '3 models on real data, 2 proved by their certificates, nothing to prove: nearest_neighbors'
     """
-    left = ", ".join(name for name, converged in proved.items() if not converged)
-    count = sum(proved.values())
-    word = "all" if not left else str(count)
-    proofs = f"{word} proved by {'its certificate' if count == 1 else 'their certificates'}"
-    return f"{len(proved)} models on real data, {proofs}{', not converged: ' * bool(left)}{left}"
+    count = sum(converged is True for converged in proved.values())
+    word = "all" if count == len(proved) else str(count)
+    parts = [f"{word} proved by {'its certificate' if count == 1 else 'their certificates'}"]
+    for state, what in ((False, "not converged"), (None, "nothing to prove")):
+        if names := [name for name, converged in proved.items() if converged is state]:
+            parts.append(f"{what}: {', '.join(names)}")
+    return f"{len(proved)} models on real data, {', '.join(parts)}"
 
 
 def _save(folder: Path, sections: list[Any], lead: str) -> None:

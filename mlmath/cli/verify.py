@@ -76,6 +76,9 @@ def run(words: Sequence[str]) -> int:
     """Run ``mlmath verify``: 0 if the claim holds, 1 if not, 3 if the table is another one."""
     options = flags.parse("mlmath verify", _ABOUT, _OPTIONS, words)
     known = saved.read(options.run)
+    if known.method.unjudged:
+        why = f"{known.record['model']} {known.method.unjudged}"
+        raise Refusal(f"`mlmath verify` judges a prediction that was fitted, and {why}.")
     claim = _claim(known)
     from mlmath.data.errors import InputError
 

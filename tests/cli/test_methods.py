@@ -13,9 +13,13 @@ _NAMES = sorted(methods.METHODS)
 
 
 @pytest.mark.parametrize("name", _NAMES)
-def test_flags_are_the_numeric_keywords_of_fit_with_their_defaults(name):
+def test_flags_are_the_numeric_keywords_of_fit_and_its_neighbour_with_their_defaults(name):
     method = methods.METHODS[name]
-    keywords = inspect.signature(methods.load(method.fit)).parameters
+    keywords = {
+        keyword: parameter
+        for function in filter(None, (method.also, method.fit))
+        for keyword, parameter in inspect.signature(methods.load(function)).parameters.items()
+    }
     flags = {flag.name: flag for flag in methods.flags(method)}
     for flag in flags.values():
         assert keywords[flag.name].kind is inspect.Parameter.KEYWORD_ONLY
@@ -23,14 +27,15 @@ def test_flags_are_the_numeric_keywords_of_fit_with_their_defaults(name):
         assert flag.help, f"{name} --{flag.name} has no line under Args"
         assert "per column" not in flag.help, "a flag is one number"
     left = set(keywords) - set(flags)
-    functions = {"error", "activation", "optimizer"}
-    assert left <= {"key", "X", "y", "sample_weight", "start", "classes", "outputs", *functions}
+    functions = {"error", "activation", "optimizer", "weighting"}
+    data = {"key", "params", "centroids", "X", "x", "y", "sample_weight", "start"}
+    assert left <= {*data, "classes", "outputs", *functions}
 
 
 @pytest.mark.parametrize("name", _NAMES)
 def test_functions_of_the_table_exist(name):
     method = methods.METHODS[name]
-    named = [method.init, method.fit, method.predict, method.figures, method.affine]
+    named = [method.also, method.fit, method.predict, method.figures, method.affine]
     for function in filter(None, named):
         assert callable(methods.load(function))
     assert method.task in methods.TASKS
