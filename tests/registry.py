@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from mlmath.latent import kmeans
 from mlmath.linear import (
     adaline,
     least_squares,
@@ -99,6 +100,16 @@ def _classes(d, k, seed=1):
     return data
 
 
+def _blobs(d, k, seed=4):
+    """Rows of k clouds that overlap."""
+
+    def data(n):
+        X, rng = _features(n, d, seed)
+        return X + 1.5 * rng.normal(size=(k, d))[rng.integers(k, size=n)], None
+
+    return data
+
+
 def _zero_planes(X, y, s):
     return softmax_regression.Params(np.zeros((3, X.shape[1])), np.zeros(3))
 
@@ -153,6 +164,15 @@ CASES += [
         "adaline", adaline, _noiseless(3), {"learning_rate": 0.21, "decay": 0.01},
         _mean_only(adaline), measured=True, in_place=True,
         limit="epochs", static={"epochs": 20}, interpolates=True, shards=False,
+    ),
+]  # fmt: skip
+
+CASES += [
+    Case(
+        "kmeans", kmeans, _blobs(3, 3), {},
+        lambda X, y, s: kmeans.Params((s @ X / s.sum())[None].repeat(3, axis=0)),
+        measured=True, learnt="centroids", begin=lambda X: X[[6, 1, 10]],
+        resume=lambda params: params.centroids, local=True,
     ),
 ]  # fmt: skip
 
