@@ -17,9 +17,10 @@ Time O(kd) per example; (2) takes a block of 2²⁰ numbers of memory besides X 
 >>> from mlmath.latent import centroids
 >>> params = centroids.Params(jnp.array([[0.0, 0.0], [3.0, 4.0]]))
 >>> X = jnp.array([[3.0, 3.0], [0.0, -1.0]])
->>> print(mlmath.rows(centroids.predict)(params, X), mlmath.rows(centroids.transform)(params, X))
-[1 0] [[4.2426 1.    ]
- [1.     5.831 ]]
+>>> print(mlmath.rows(centroids.predict)(params, X), mlmath.rows(centroids.loss)(params, X))
+[1 0] [1. 1.]
+>>> print(mlmath.rows(centroids.transform)(params, X[1:]).round(3))
+[[1.    5.831]]
 >>> print(centroids.objective(params, X))
 2.0
 

@@ -65,10 +65,21 @@ from mlmath.certificate import Certificate, certify, superlinear_tolerance
 from mlmath.compiled import compiled
 from mlmath.latent import lloyd
 from mlmath.latent.centroids import Params, loss, objective, predict, transform
+from mlmath.latent.seeding import init_plus_plus, init_random
 from mlmath.linalg import gram
 from mlmath.statistics.weights import known, present_rows
 
-__all__ = ["Fit", "Params", "fit", "loss", "objective", "predict", "transform"]
+__all__ = [
+    "Fit",
+    "Params",
+    "fit",
+    "init_plus_plus",
+    "init_random",
+    "loss",
+    "objective",
+    "predict",
+    "transform",
+]
 
 
 class Fit(NamedTuple):
@@ -116,11 +127,10 @@ def fit(
     rows = lloyd.frame(X, weight)
     null = lloyd.spread(rows)
     state = _descended(rows, lax.stop_gradient(start), null * tolerance, max_steps)
-    fixed = lloyd.points(rows, state.before), lloyd.points(rows, state.now), state.taken, state.steps
-    found = _answer(X, weight, start, rows, fixed)
+    found = _answer(X, weight, start, rows, state)
     value = gram.row_sum(_inertia, (X, weight, state.ahead.labels), found)
     gain = jnp.where((weight >= 0).all(), state.ahead.gain, jnp.nan)
-    lost = lax.stop_gradient(0 * (jnp.sum(weight) + jnp.sum(start) + jnp.sum(rows.origin)))
+    lost = lax.stop_gradient(0 * (null + jnp.sum(start)))  # NaN if no answer exists, in any lane
     return Fit(
         Params(found + lost),
         certify(value + lost, gain, null, steps=state.steps, tolerance=tolerance),
@@ -152,27 +162,34 @@ def _descended(rows, start, enough, max_steps):
     n, first = rows.X.shape[0], lloyd.coordinates(rows, start)
     nowhere, none = jnp.zeros(n, jnp.int32), jnp.full(first.shape[0], n, jnp.int32)
     ahead = lloyd.Step(first, none, jnp.zeros_like(rows.unit), nowhere)
-    return lax.while_loop(more, advance, _State(first, none, first, ahead, jnp.asarray(-1)))
+    state = _State(first, none, first, ahead, jnp.asarray(-1, jnp.int32))
+    state = lax.while_loop(more, advance, state)
+    # what is empty at the end gains nothing by a step, but belongs on a row
+    idle = (state.ahead.taken < n) & ~(state.ahead.gain > enough)
+    now = jnp.where(idle[:, None], state.ahead.centroids, state.now)
+    taken = jnp.where(idle, state.ahead.taken, jnp.where(state.steps == 0, n, state.taken))
+    return state._replace(now=now, taken=taken)
 
 
 @jax.custom_jvp
-def _answer(X, weight, start, rows, fixed):
-    """Centroids that the steps found, with the derivative of eq. (4)."""
-    return jnp.where(fixed[3] == 0, start, fixed[1])
+def _answer(X, weight, start, rows, state):
+    """Centroids that the steps found, with the derivative of eq. (4), or of the row they took."""
+    begin = (state.steps == 0) & (state.taken == X.shape[0])
+    return jnp.where(begin[:, None], start, lloyd.points(rows, state.now))
 
 
 @_answer.defjvp
 @jax.default_matmul_precision("highest")
 def _(primals, tangents):
-    X, weight, start, rows, fixed = primals
-    labels = lloyd.assign(rows, lloyd.coordinates(rows, fixed[0])).labels
+    X, _, _, rows, state = primals
+    labels = lloyd.assign(rows, state.before).labels
 
     def means(X, weight, start):
         sums, totals = gram.row_sum(_sums, (X, weight, labels), rows.origin, start)
-        some = totals != 0
-        mean = rows.origin[None] + sums / jnp.where(some, totals, 1)[:, None]
-        taken = X.at[fixed[2]].get(mode="clip")
-        return jnp.where(fixed[3] == 0, start, jnp.where(some[:, None], mean, taken))
+        mean = rows.origin[None] + sums / jnp.where(totals != 0, totals, 1)[:, None]
+        mean = jnp.where(state.steps == 0, start, mean)
+        own = (state.taken < X.shape[0])[:, None]
+        return jnp.where(own, X.at[state.taken].get(mode="clip"), mean)
 
     return _answer(*primals), jax.jvp(means, primals[:3], tangents[:3])[1]
 
