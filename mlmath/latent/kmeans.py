@@ -67,7 +67,7 @@ from mlmath.latent import lloyd
 from mlmath.latent.centroids import Params, loss, objective, predict, transform
 from mlmath.latent.seeding import init_plus_plus, init_random
 from mlmath.linalg import gram
-from mlmath.statistics.weights import known, present_rows
+from mlmath.statistics.weights import present_rows
 
 __all__ = [
     "Fit",
@@ -129,7 +129,8 @@ def fit(
     state = _descended(rows, lax.stop_gradient(start), null * tolerance, max_steps)
     found = _answer(X, weight, start, rows, state)
     value = gram.row_sum(_inertia, (X, weight, state.ahead.labels), found)
-    gain = jnp.where((weight >= 0).all(), state.ahead.gain, jnp.nan)
+    signed = lloyd.after(rows.weight, lax.stop_gradient(value))
+    gain = jnp.where((signed >= 0).all(), state.ahead.gain, jnp.nan)
     lost = lax.stop_gradient(0 * (null + jnp.sum(start)))  # NaN if no answer exists, in any lane
     return Fit(
         Params(found + lost),
@@ -138,14 +139,14 @@ def fit(
 
 
 def _given(centroids, X, sample_weight):
-    """Rows that count, weights of which all zeros are NaN, and the centroids in their dtype."""
+    """Rows that count, their weights, and the centroids in their dtype."""
     k, (n, d) = centroids.shape[0], X.shape
     X, weight = present_rows(X, sample_weight)
     if d == 0:
         raise ValueError("X must have at least one column, got none.")
     if not 1 <= k <= n:
         raise ValueError(f"there must be from 1 to {n} centroids, as many as rows; got {k}.")
-    return X, known(weight, jnp.ones(n, bool)), jnp.asarray(centroids, X.dtype)
+    return X, weight, jnp.asarray(centroids, X.dtype)
 
 
 def _descended(rows, start, enough, max_steps):
@@ -185,8 +186,9 @@ def _(primals, tangents):
     labels = lloyd.assign(rows, state.before).labels
 
     def means(X, weight, start):
-        sums, totals = gram.row_sum(_sums, (X, weight, labels), rows.origin, start)
-        mean = rows.origin[None] + sums / jnp.where(totals != 0, totals, 1)[:, None]
+        sums = gram.row_sum(_sums, (X, weight, labels), rows.origin, start)
+        totals = sums[:, -1:]
+        mean = rows.origin[None] + sums[:, :-1] / jnp.where(totals != 0, totals, 1)
         mean = jnp.where(state.steps == 0, start, mean)
         own = (state.taken < X.shape[0])[:, None]
         return jnp.where(own, X.at[state.taken].get(mode="clip"), mean)
@@ -195,9 +197,9 @@ def _(primals, tangents):
 
 
 def _sums(X, weight, labels, origin, like):
-    k = like.shape[0]
-    moved = weight[:, None] * (X - origin[None])
-    return tuple(jax.ops.segment_sum(a, labels, num_segments=k) for a in (moved, weight))
+    """Σ sᵢ (xᵢ − o, 1) for each label."""
+    moved = jnp.concatenate([weight[:, None] * (X - origin[None]), weight[:, None]], axis=1)
+    return jax.ops.segment_sum(moved, labels, num_segments=like.shape[0])
 
 
 def _inertia(X, weight, labels, centroids):

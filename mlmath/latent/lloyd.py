@@ -43,7 +43,7 @@ References:
 """
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -51,9 +51,9 @@ from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
 from mlmath.arrays import Real
-from mlmath.linalg import distances, gram
+from mlmath.linalg import gram
 
-__all__ = ["Clusters", "Frame", "Step", "assign", "coordinates", "frame", "points", "spread", "step"]
+__all__ = ["Clusters", "Frame", "Step", "after", "assign", "coordinates", "frame", "points", "spread", "step"]
 
 _BLOCK = 2**19  # numbers of eq. (4) at a time: they fit the cache
 _WIDE_BLOCK = 2**24  # on an accelerator
@@ -88,12 +88,28 @@ class Step(NamedTuple):
 def frame(X: Float[Real, "n d"], weight: Float[Real, " n"]) -> Frame:
     """Rows with the origin and the unit of the coordinates (4); the two have no derivative."""
     X, weight = lax.stop_gradient((jnp.asarray(X), jnp.asarray(weight)))
-    present = weight != 0
-    origin = distances.center(X, present=present)
-    farthest = jnp.max(jnp.where(present[:, None], jnp.abs(X - origin[None]), 0))
+    present = (weight != 0)[:, None]
+    high = jnp.max(jnp.where(present, X, -jnp.inf), axis=0)
+    low = jnp.min(jnp.where(after(present, high), X, jnp.inf), axis=0)
+    rows = after(present, low).astype(X.dtype)
+    sums = jnp.sum(jnp.concatenate([jnp.where(present, X, 0), rows], axis=1), axis=0)
+    extent = high - low
+    grain = jnp.ldexp(jnp.ones_like(extent), jnp.frexp(extent)[1] - 3)
+    mean = jnp.round((sums[:-1] / sums[-1] - low) / grain) * grain + low
+    origin = jnp.where((extent > 0) & jnp.isfinite(mean), mean, low)
+    farthest = jnp.max(jnp.maximum(high - origin, origin - low))
     usable = (farthest > 0) & jnp.isfinite(farthest)
     unit = jnp.ldexp(jnp.ones_like(farthest), jnp.frexp(jnp.where(usable, farthest, 1))[1])
     return Frame(X, weight, origin, unit)
+
+
+def after(a: Any, first: Any) -> Any:
+    """``a``, once ``first`` is known.
+
+    Sums over devices that wait for nothing can stop a program for ever: each device may begin
+    with another one.
+    """
+    return lax.optimization_barrier((a, first))[0]
 
 
 def coordinates(rows: Frame, X: Float[Real, "m d"]) -> Float[Array, "m d"]:
@@ -109,8 +125,8 @@ def points(rows: Frame, Z: Float[Real, "m d"]) -> Float[Array, "m d"]:
 def spread(rows: Frame) -> Float[Array, ""]:
     """Σᵢ sᵢ‖zᵢ − z̄‖², the inertia of the mean alone, in coordinates (4)."""
     origin = rows.origin, rows.unit
-    total, sums = gram.row_sum(_moments, (rows.X, rows.weight), *origin)
-    return gram.row_sum(_squares, (rows.X, rows.weight), sums / total, *origin)
+    sums = gram.row_sum(_moments, (rows.X, rows.weight), *origin)
+    return gram.row_sum(_squares, (rows.X, rows.weight), sums[:-1] / sums[-1], *origin)
 
 
 def assign(
@@ -182,8 +198,9 @@ def _farthest(rows, centroids, present):
 
 
 def _moments(X, weight, origin, unit):
+    """Σᵢ sᵢ (zᵢ, 1)."""
     Z = (X - origin[None]) / unit
-    return jnp.sum(weight), jnp.sum(weight[:, None] * Z, axis=0)
+    return jnp.sum(jnp.concatenate([weight[:, None] * Z, weight[:, None]], axis=1), axis=0)
 
 
 def _squares(X, weight, mean, origin, unit):
@@ -213,15 +230,23 @@ def _by_blocks(rows, columns, last, most, summed):
         new, more = part(i * size, size)
         return lax.dynamic_update_slice_in_dim(labels, new, i * size, axis=1), total + more
 
-    size = min(per_shard, max(1, most // (shards * max(k, d))))
+    size = max(1, most // (shards * max(k, d)))
+    if size >= per_shard:
+        labels, total = part(0, per_shard)
+        return _clusters(labels, total)
     labels = jnp.zeros((shards, per_shard), jnp.int32)
     total = jnp.zeros((shards, k, d + 1), columns.dtype)
     labels, total = lax.fori_loop(0, per_shard // size, add, (labels, total))
     if rest := per_shard % size:
         new, more = part(per_shard - rest, rest)
         labels, total = labels.at[:, per_shard - rest :].set(new), total + more
+    return _clusters(labels, total)
+
+
+def _clusters(labels, total):
+    """Results of the shards put together."""
     total = jnp.sum(total, axis=0)
-    return Clusters(labels.reshape(n), total[:, :d], total[:, d])
+    return Clusters(labels.reshape(-1), total[:, :-1], total[:, -1])
 
 
 def _nearest(columns, last, Z):
