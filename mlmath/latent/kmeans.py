@@ -65,14 +65,17 @@ from mlmath.certificate import Certificate, certify, superlinear_tolerance
 from mlmath.compiled import compiled
 from mlmath.latent import lloyd
 from mlmath.latent.centroids import Params, loss, objective, predict, transform
+from mlmath.latent.minibatch import MinibatchFit, fit_minibatch
 from mlmath.latent.seeding import init_plus_plus, init_random
 from mlmath.linalg import gram
 from mlmath.statistics.weights import present_rows
 
 __all__ = [
     "Fit",
+    "MinibatchFit",
     "Params",
     "fit",
+    "fit_minibatch",
     "init_plus_plus",
     "init_random",
     "loss",
@@ -122,7 +125,8 @@ def fit(
     Raises:
         ValueError: if there are no centroids, more than rows, or no columns.
     """
-    X, weight, start = _given(centroids, X, sample_weight)
+    X, weight = present_rows(X, sample_weight)
+    start = lloyd.checked(centroids, X)
     tolerance = superlinear_tolerance(X) if tolerance is None else tolerance
     rows = lloyd.frame(X, weight)
     null = lloyd.spread(rows)
@@ -136,17 +140,6 @@ def fit(
         Params(found + lost),
         certify(value + lost, gain, null, steps=state.steps, tolerance=tolerance),
     )
-
-
-def _given(centroids, X, sample_weight):
-    """Rows that count, their weights, and the centroids in their dtype."""
-    k, (n, d) = centroids.shape[0], X.shape
-    X, weight = present_rows(X, sample_weight)
-    if d == 0:
-        raise ValueError("X must have at least one column, got none.")
-    if not 1 <= k <= n:
-        raise ValueError(f"there must be from 1 to {n} centroids, as many as rows; got {k}.")
-    return X, weight, jnp.asarray(centroids, X.dtype)
 
 
 def _descended(rows, start, enough, max_steps):

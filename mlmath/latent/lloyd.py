@@ -53,7 +53,7 @@ from jaxtyping import Array, Bool, Float, Int
 from mlmath.arrays import Real
 from mlmath.linalg import gram
 
-__all__ = ["Clusters", "Frame", "Step", "after", "assign", "coordinates", "frame", "points", "spread", "step"]
+__all__ = ["Clusters", "Frame", "Step", "after", "assign", "checked", "coordinates", "frame", "points", "spread", "step"]
 
 _BLOCK = 2**19  # numbers of eq. (4) at a time: they fit the cache
 _WIDE_BLOCK = 2**24  # on an accelerator
@@ -83,6 +83,20 @@ class Step(NamedTuple):
     taken: Int[Array, " k"]  # f of the clusters that were empty, else n
     gain: Float[Array, ""]  # eq. (3), in coordinates (4)
     labels: Int[Array, " n"]  # of the rows before the step
+
+
+def checked(centroids: Float[Real, "k d"], X: Float[Real, "n d"]) -> Float[Array, "k d"]:
+    """``centroids`` in the dtype of X.
+
+    Raises:
+        ValueError: if there are no centroids, more than rows, or no columns.
+    """
+    k, (n, d) = centroids.shape[0], X.shape
+    if d == 0:
+        raise ValueError("X must have at least one column, got none.")
+    if not 1 <= k <= n:
+        raise ValueError(f"there must be from 1 to {n} centroids, as many as rows; got {k}.")
+    return jnp.asarray(centroids, X.dtype)
 
 
 def frame(X: Float[Real, "n d"], weight: Float[Real, " n"]) -> Frame:
