@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from mlmath.latent import pca
+from mlmath.latent import kmeans, pca
 from mlmath.linear import (
     adaline,
     least_squares,
@@ -111,6 +111,16 @@ def _cloud(d, seed=3):
     return data
 
 
+def _blobs(d, k, seed=4):
+    """Rows of k clouds that overlap."""
+
+    def data(n):
+        X, rng = _features(n, d, seed)
+        return X + 1.5 * rng.normal(size=(k, d))[rng.integers(k, size=n)], None
+
+    return data
+
+
 def _mean_alone(k):
     """Components that explain nothing."""
     return lambda X, y, s: pca.Params(s @ X / s.sum(), np.zeros((k, X.shape[1])), np.zeros(k))
@@ -178,6 +188,12 @@ CASES += [
     Case(
         "pca, more columns than rows", pca, _cloud(40), {}, _mean_alone(3),
         measured=True, limit="", static={"k": 3}, shards=False,
+    ),
+    Case(
+        "kmeans", kmeans, _blobs(3, 3), {},
+        lambda X, y, s: kmeans.Params((s @ X / s.sum())[None].repeat(3, axis=0)),
+        measured=True, learnt="centroids", begin=lambda X: X[[6, 1, 10]],
+        resume=lambda params: params.centroids, local=True,
     ),
 ]  # fmt: skip
 

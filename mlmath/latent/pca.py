@@ -26,6 +26,11 @@ C comes from one pass over the rows, and with more columns than rows never exist
 so that a stream of blocks gives what one array gives, to rounding: :func:`summarize` each,
 :func:`merge`, :func:`solve`.
 
+Where d is large beside k, orthogonal iteration from l > k Gaussian directions Ω needs only products
+with C, and finds the k largest of its Ritz values and vectors (:func:`fit_randomised`):
+
+    Q ← orth(C Q),  Q₀ = orth(Ω),    QᵀCQ = U diag(θ) Uᵀ,    V ≈ (QU)ᵀ           (6)
+
 Where λ_k = λ_{k+1} the directions are some of many that minimise L, and have no derivative; a
 direction of variance 0 has whitened coordinates ∞ or NaN. L is right to within ε of L(null).
 Reduces to ``latent.probabilistic_pca`` without noise.
@@ -54,10 +59,10 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
-from mlmath.arrays import Real, Scalar
+from mlmath.arrays import Count, Key, Real, Scalar
 from mlmath.certificate import Certificate, certify, first_order_tolerance
 from mlmath.compiled import compiled
-from mlmath.linalg import gram, scatter
+from mlmath.linalg import gram, scatter, spectra
 from mlmath.statistics.center import near_mean
 from mlmath.statistics.weights import present_rows
 
@@ -66,6 +71,7 @@ __all__ = [
     "Moments",
     "Params",
     "fit",
+    "fit_randomised",
     "inverse",
     "loss",
     "merge",
@@ -168,6 +174,52 @@ def fit(
     return _fitted(total, mean, spread, spectrum, k, n, jnp.min(weight), constant, tolerance)
 
 
+@compiled(static=("k", "oversampling"))
+def fit_randomised(
+    key: Key,
+    X: Float[Real, "n d"],
+    *,
+    k: int = 2,
+    oversampling: int = 10,
+    sample_weight: Float[Real, " n"] | None = None,
+    tolerance: Scalar | None = None,
+    max_steps: Count = 8,
+) -> Fit:
+    """Minimise :func:`objective` by orthogonal iteration, eq. (6), where d is large beside k.
+
+    The gap is an estimate, which takes the next Ritz value for λ_{k+1}. The answer depends on the
+    draw, so that only the objective has a derivative.
+
+    Args:
+        key: of the first directions.
+        X: data.
+        k: number of directions; static.
+        oversampling: how many more are iterated, as far as n and d go; static.
+        sample_weight: sᵢ; 2 counts the row twice, 0 leaves it out.
+        tolerance: largest gap that counts as converged; ε^⅔ of the dtype if None.
+        max_steps: most products with C, each a pass over the rows.
+    """
+    X, weight = present_rows(X, sample_weight)
+    n, d = X.shape
+    _refuse(k, min(n, d))
+    if oversampling < 0:
+        raise ValueError(f"oversampling must be at least 0, got {oversampling}.")
+    c = near_mean(X, weight)
+    squares, first, total, deviation = gram.row_sum(_squares, (X, weight), c)
+    mean, spread = c + first / total, squares - first @ first / total
+    tolerance = first_order_tolerance(X) if tolerance is None else tolerance
+    start = jax.random.normal(key, (d, min(k + oversampling, n, d)), X.dtype)
+    fixed = lax.stop_gradient((X, weight, mean, spread))
+    values, vectors, excess, steps = _iterated(*fixed, start, k, tolerance, max_steps)
+    components = (vectors * spectra.signs(vectors)[None]).T
+    image = gram.row_sum(_product, (X, weight), mean, components.T)
+    missed = _at_least_zero(spread - jnp.sum(components.T * image))
+    proved = _proved(excess, spread, total, mean, jnp.min(weight), deviation == 0)
+    certificate = certify(missed, proved, spread, steps=steps, tolerance=tolerance)
+    params = lax.stop_gradient(Params(mean, components, values / total))
+    return Fit(params, certificate, values / fixed[3])
+
+
 @compiled()
 def summarize(X: Float[Real, "n d"], *, sample_weight: Float[Real, " n"] | None = None) -> Moments:
     """Moments of a block of rows; zeros where all its weights are."""
@@ -216,21 +268,68 @@ def _solved(moments, k, most, least, constant, tolerance):
 
 def _fitted(total, mean, spread, spectrum, k, most, least, constant, tolerance):
     """Fit of k directions, proved if no weight is below 0 and no square left the range."""
-    d = len(mean)
-    if not 1 <= k <= min(most, d):
-        raise ValueError(f"k must be from 1 to {min(most, d)}, the smaller of n and d, got {k}.")
+    _refuse(k, min(most, len(mean)))
     values = spectrum.values[:k]
-    missed = spread - jnp.sum(values)
-    missed = missed + lax.stop_gradient(jnp.maximum(missed, 0) - missed)
-    info = jnp.finfo(mean.dtype)
-    sound = (least >= 0) & ((spread > total * info.tiny / info.eps) | constant)
-    proved = scatter.excess(spectrum, k) + total * info.eps**2 * mean @ mean  # μ itself is rounded
-    proved = jnp.where(constant, 0, proved)
+    missed = _at_least_zero(spread - jnp.sum(values))
+    proved = _proved(scatter.excess(spectrum, k), spread, total, mean, least, constant)
+    tolerance = first_order_tolerance(mean) if tolerance is None else tolerance
     return Fit(
         Params(mean, spectrum.vectors[:, :k].T, values / total),
-        certify(
-            missed, jnp.where(sound, proved, jnp.nan), spread,
-            tolerance=first_order_tolerance(mean) if tolerance is None else tolerance,
-        ),
+        certify(missed, proved, spread, tolerance=tolerance),
         values / spread,
-    )  # fmt: skip
+    )
+
+
+def _refuse(k, most):
+    if not 1 <= k <= most:
+        raise ValueError(f"k must be from 1 to {most}, the smaller of n and d, got {k}.")
+
+
+def _at_least_zero(number):
+    """max(number, 0) where rounding alone makes it negative: the derivative stays."""
+    return number + lax.stop_gradient(jnp.maximum(number, 0) - number)
+
+
+def _proved(excess, spread, total, mean, least, constant):
+    """Excess with what rounding μ adds; NaN with a negative weight, or squares out of range."""
+    info = jnp.finfo(mean.dtype)
+    sound = (least >= 0) & ((spread > total * info.tiny / info.eps) | constant)
+    excess = jnp.where(constant, 0, excess + total * info.eps**2 * mean @ mean)
+    return jnp.where(sound, excess, jnp.nan)
+
+
+def _squares(X, weight, c):
+    """Sums of ‖x − c‖², of x − c, of 1 and of the largest |x − c|."""
+    Z = X - c[None]
+    largest = weight @ jnp.max(jnp.abs(Z), axis=1)
+    return weight @ jnp.sum(Z**2, axis=1), weight @ Z, jnp.sum(weight), largest
+
+
+def _product(X, weight, mean, V):
+    """C V."""
+    Z = X - mean[None]
+    return Z.T @ (weight[:, None] * (Z @ V))
+
+
+def _iterated(X, weight, mean, spread, start, k, tolerance, max_steps):
+    """The k leading Ritz values and vectors of eq. (6), estimated excess, steps."""
+
+    def more(state):
+        steps, _, _, _, excess = state
+        return (steps == 0) | ((steps < max_steps) & ~(excess <= tolerance * spread))
+
+    def advance(state):
+        steps, image, *_ = state
+        Q, _ = jnp.linalg.qr(image)
+        image = gram.row_sum(_product, (X, weight), mean, Q)
+        values, U = spectra.decompose(Q.T @ image)
+        vectors, image = Q @ U, image @ U
+        left = jnp.sqrt(jnp.sum((image - vectors * values[None])[:, :k] ** 2))
+        e = left + jnp.finfo(left.dtype).eps * spread
+        rest = values[k] if k < len(values) else jnp.zeros_like(e)
+        return steps + 1, image, values, vectors, scatter.gain(e, values[k - 1] - rest - 2 * e, k)
+
+    zero = jnp.zeros_like(start[0])
+    state = jnp.asarray(0, jnp.int32), start, zero, start, jnp.sum(zero)
+    steps, _, values, vectors, excess = lax.while_loop(more, advance, state)
+    return jnp.maximum(values[:k], 0), vectors[:, :k], excess, steps

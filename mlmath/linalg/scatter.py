@@ -47,10 +47,10 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
-from mlmath.arrays import Real
+from mlmath.arrays import Real, Scalar
 from mlmath.linalg import gram, spectra
 
-__all__ = ["Spectrum", "eigh", "excess", "of_matrix"]
+__all__ = ["Spectrum", "eigh", "excess", "gain", "of_matrix"]
 
 
 class Spectrum(NamedTuple):
@@ -83,10 +83,15 @@ def excess(spectrum: Spectrum, k: int) -> Float[Array, ""]:
     values, e = lax.stop_gradient((spectrum.values, spectrum.residual))
     if k == len(spectrum.values):  # they span all rows
         return e * 0
-    gap = values[k - 1] - values[k] - 2 * e
+    return gain(e, values[k - 1] - values[k] - 2 * e, k)
+
+
+def gain(residual: Scalar, apart: Scalar, k: int) -> Float[Array, ""]:
+    """Right side of eq. (5), for a residual e of k vectors and a distance δ to the rest."""
+    e, apart = jnp.asarray(residual), jnp.asarray(apart)
     root = jnp.sqrt(jnp.asarray(k, e.dtype))
-    best = jnp.where(gap * root > e, e / jnp.where(gap > 0, gap, 1), root)
-    return (2 * e - gap * best) * best
+    best = jnp.where(apart * root > e, e / jnp.where(apart > 0, apart, 1), root)
+    return (2 * e - apart * best) * best
 
 
 def _measured(image, trace, values, vectors):
