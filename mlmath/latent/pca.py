@@ -19,17 +19,12 @@ positive. Whitened coordinates have variance 1:
     w = diag(λ/S)^−½ z,        x̂ = μ + Vᵀ diag(λ/S)^½ w                        (4)
 
 C comes from one pass over the rows, and with more columns than rows never exists
-(``linalg.scatter``). Sums :class:`Moments` of parts of the data add up to those of the whole,
+(``linalg.scatter``). Moments of parts of the data add up to those of the whole
+(``statistics.moments``), so that a stream of blocks gives what one array gives, to rounding:
+:func:`summarize` each, :func:`merge`, :func:`solve`.
 
-    S = Σ_B S_B,  μ = Σ_B S_B μ_B / S,  C = Σ_B C_B + S_B (μ_B − μ)(μ_B − μ)ᵀ      (5)
-
-so that a stream of blocks gives what one array gives, to rounding: :func:`summarize` each,
-:func:`merge`, :func:`solve`.
-
-Where d is large beside k, orthogonal iteration from l > k Gaussian directions Ω needs only products
-with C, and finds the k largest of its Ritz values and vectors (:func:`fit_randomised`):
-
-    Q ← orth(C Q),  Q₀ = orth(Ω),    QᵀCQ = U diag(θ) Uᵀ,    V ≈ (QU)ᵀ           (6)
+With many columns and few components products with C are enough: :func:`fit_randomised` finds these
+by ``linalg.orthogonal_iteration`` from random directions.
 
 Where λ_k = λ_{k+1} the directions are some of many that minimise L, and have no derivative; a
 direction of variance 0 has whitened coordinates ∞ or NaN. L is right to within ε of L(null).
@@ -49,7 +44,6 @@ Time O(nd·min(n, d)), memory O(d·min(n, d)) beside X.
 References:
     Eckart & Young (1936), The approximation of one matrix by another of lower rank.
     Hastie, Tibshirani & Friedman (2009), The Elements of Statistical Learning, §14.5.1.
-    Chan, Golub & LeVeque (1979), Updating formulae and a pairwise algorithm, eq. 2.1 (merging).
 """
 
 from typing import NamedTuple
@@ -62,8 +56,9 @@ from jaxtyping import Array, Float
 from mlmath.arrays import Count, Key, Real, Scalar
 from mlmath.certificate import Certificate, certify, first_order_tolerance
 from mlmath.compiled import compiled
-from mlmath.linalg import gram, scatter, spectra
+from mlmath.linalg import gram, orthogonal_iteration, scatter
 from mlmath.statistics.center import near_mean
+from mlmath.statistics.moments import Moments, merge, of_rows, summarize
 from mlmath.statistics.weights import present_rows
 
 __all__ = [
@@ -90,14 +85,6 @@ class Params(NamedTuple):
     mean: Float[Array, " d"]  # μ
     components: Float[Array, "k d"]  # V, orthonormal directions in its rows
     variances: Float[Array, " k"]  # λⱼ/S of the scores, descending
-
-
-class Moments(NamedTuple):
-    """What a block of rows adds, eq. (5)."""
-
-    weight: Float[Array, ""]  # S
-    mean: Float[Array, " d"]  # μ
-    scatter: Float[Array, "d d"]  # C
 
 
 class Fit(NamedTuple):
@@ -162,8 +149,8 @@ def fit(
     X, weight = present_rows(X, sample_weight)
     n, d = X.shape
     if d <= n:
-        moments, deviation = _moments(X, weight)
-        return _solved(moments, k, n, jnp.min(weight), deviation == 0, tolerance)
+        found, deviation = of_rows(X, weight)
+        return _solved(found, k, n, jnp.min(weight), deviation == 0, tolerance)
     total = jnp.sum(weight)
     first = near_mean(X, weight)
     mean = first + weight @ (X - first[None]) / total
@@ -185,7 +172,7 @@ def fit_randomised(
     tolerance: Scalar | None = None,
     max_steps: Count = 8,
 ) -> Fit:
-    """Minimise :func:`objective` by orthogonal iteration, eq. (6), where d is large beside k.
+    """Minimise :func:`objective` by orthogonal iteration, where d is large beside k.
 
     The gap is an estimate, which takes the next Ritz value for λ_{k+1}. The answer depends on the
     draw, so that only the objective has a derivative.
@@ -209,53 +196,23 @@ def fit_randomised(
     mean, spread = c + first / total, squares - first @ first / total
     tolerance = first_order_tolerance(X) if tolerance is None else tolerance
     start = jax.random.normal(key, (d, min(k + oversampling, n, d)), X.dtype)
-    fixed = lax.stop_gradient((X, weight, mean, spread))
-    values, vectors, excess, steps = _iterated(*fixed, start, k, tolerance, max_steps)
-    components = (vectors * spectra.signs(vectors)[None]).T
-    image = gram.row_sum(_product, (X, weight), mean, components.T)
-    missed = _at_least_zero(spread - jnp.sum(components.T * image))
-    proved = _proved(excess, spread, total, mean, jnp.min(weight), deviation == 0)
-    certificate = certify(missed, proved, spread, steps=steps, tolerance=tolerance)
-    params = lax.stop_gradient(Params(mean, components, values / total))
-    return Fit(params, certificate, values / fixed[3])
-
-
-@compiled()
-def summarize(X: Float[Real, "n d"], *, sample_weight: Float[Real, " n"] | None = None) -> Moments:
-    """Moments of a block of rows; zeros where all its weights are."""
-    X, weight = present_rows(X, sample_weight)
-    found, _ = _moments(X, weight)
-    empty = (weight == 0).all()
-    return jax.tree.map(lambda a: jnp.where(empty, jnp.zeros_like(a), a), found)
-
-
-def merge(first: Moments, second: Moments) -> Moments:
-    """Moments of two blocks together, eq. (5)."""
-    total = first.weight + second.weight
-    share = second.weight / jnp.where(total == 0, 1, total)
-    apart = second.mean - first.mean
-    between = first.weight * share * jnp.outer(apart, apart)
-    return Moments(total, first.mean + share * apart, first.scatter + second.scatter + between)
+    found = orthogonal_iteration.iterate(
+        _product, start, k, X, weight, mean, enough=tolerance * spread, max_steps=max_steps,
+        rounding=jnp.finfo(X.dtype).eps * spread,
+    )  # fmt: skip
+    V = found.vectors
+    missed = _at_least_zero(spread - jnp.sum(V * _product(V, X, weight, mean)))
+    proved = _proved(found.excess, spread, total, mean, jnp.min(weight), deviation == 0)
+    values = jnp.maximum(found.values, 0)
+    params = lax.stop_gradient(Params(mean, V.T, values / total))
+    certificate = certify(missed, proved, spread, steps=found.steps, tolerance=tolerance)
+    return Fit(params, certificate, lax.stop_gradient(values / spread))
 
 
 @compiled(static=("k",))
 def solve(moments: Moments, *, k: int = 2, tolerance: Scalar | None = None) -> Fit:
     """:func:`fit` to the rows of which these are the moments."""
     return _solved(moments, k, len(moments.mean), moments.weight, False, tolerance)
-
-
-def _moments(X, weight):
-    c = near_mean(X, weight)
-    outer, first, total, deviation = gram.row_sum(_sums, (X, weight), c)
-    away = first / total
-    return Moments(total, c + away, outer - jnp.outer(first, away)), deviation
-
-
-def _sums(X, weight, c):
-    """Sums of products of x − c and 1, and of the largest |x − c|, which no square underflows."""
-    Z = X - c[None]
-    outer = gram.symmetric_product(weight[:, None] * Z, Z)
-    return outer, weight @ Z, jnp.sum(weight), weight @ jnp.max(jnp.abs(Z), axis=1)
 
 
 def _solved(moments, k, most, least, constant, tolerance):
@@ -305,31 +262,11 @@ def _squares(X, weight, c):
     return weight @ jnp.sum(Z**2, axis=1), weight @ Z, jnp.sum(weight), largest
 
 
-def _product(X, weight, mean, V):
+def _product(V, X, weight, mean):
     """C V."""
+    return gram.row_sum(_block_product, (X, weight), mean, V)
+
+
+def _block_product(X, weight, mean, V):
     Z = X - mean[None]
     return Z.T @ (weight[:, None] * (Z @ V))
-
-
-def _iterated(X, weight, mean, spread, start, k, tolerance, max_steps):
-    """The k leading Ritz values and vectors of eq. (6), estimated excess, steps."""
-
-    def more(state):
-        steps, _, _, _, excess = state
-        return (steps == 0) | ((steps < max_steps) & ~(excess <= tolerance * spread))
-
-    def advance(state):
-        steps, image, *_ = state
-        Q, _ = jnp.linalg.qr(image)
-        image = gram.row_sum(_product, (X, weight), mean, Q)
-        values, U = spectra.decompose(Q.T @ image)
-        vectors, image = Q @ U, image @ U
-        left = jnp.sqrt(jnp.sum((image - vectors * values[None])[:, :k] ** 2))
-        e = left + jnp.finfo(left.dtype).eps * spread
-        rest = values[k] if k < len(values) else jnp.zeros_like(e)
-        return steps + 1, image, values, vectors, scatter.gain(e, values[k - 1] - rest - 2 * e, k)
-
-    zero = jnp.zeros_like(start[0])
-    state = jnp.asarray(0, jnp.int32), start, zero, start, jnp.sum(zero)
-    steps, _, values, vectors, excess = lax.while_loop(more, advance, state)
-    return jnp.maximum(values[:k], 0), vectors[:, :k], excess, steps

@@ -133,21 +133,8 @@ def test_a_stream_of_blocks_equals_one_array(cuts):
         np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-9)
 
 
-def test_moments_are_their_definition_and_merge_by_equation_5():
-    s = weights(150)
-    found = pca.summarize(IRIS, sample_weight=s)
-    mean = s @ IRIS / s.sum()
-    np.testing.assert_allclose(found.weight, s.sum())
-    np.testing.assert_allclose(found.mean, mean)
-    np.testing.assert_allclose(found.scatter, (IRIS - mean).T @ np.diag(s) @ (IRIS - mean))
-
-
-def test_a_block_of_weight_zero_adds_nothing():
-    some = pca.summarize(IRIS)
+def test_no_rows_at_all_have_no_components():
     empty = pca.summarize(np.full((5, 4), np.nan), sample_weight=np.zeros(5))
-    for merged in (pca.merge(some, empty), pca.merge(empty, some)):
-        for a, b in zip(merged, some, strict=True):
-            np.testing.assert_allclose(a, b, rtol=1e-14)
     assert not pca.solve(empty).certificate.converged
 
 
@@ -158,6 +145,65 @@ def test_a_stream_far_from_zero_keeps_its_digits_in_float32():
         total = pca.merge(total, pca.summarize(X[first : first + 20]))
     exact = definition(np.asarray(X, float), np.ones(150), 2)[2]
     np.testing.assert_allclose(pca.solve(total).params.variances * 150, exact[:2], rtol=2e-4)
+
+
+def test_random_directions_find_the_components_that_the_spectrum_has():
+    s = weights(1797)
+    X = load_digits().data
+    exact = pca.fit(X, k=10, sample_weight=s)
+    found = pca.fit_randomised(jax.random.key(0), X, k=10, sample_weight=s, max_steps=60)
+    assert found.certificate.converged
+    assert 1 < found.certificate.steps < 60
+    np.testing.assert_allclose(found.params.components, exact.params.components, atol=1e-4)
+    np.testing.assert_allclose(found.params.variances, exact.params.variances, rtol=1e-8)
+    np.testing.assert_allclose(found.explained, exact.explained, rtol=1e-8)
+    np.testing.assert_allclose(
+        found.certificate.objective,
+        pca.objective(found.params, X, sample_weight=s),
+        rtol=1e-9,
+    )
+
+
+def test_random_directions_that_were_stopped_say_how_far_they_are():
+    X = load_digits().data
+    exact = pca.fit(X, k=10)
+    null = exact.certificate.objective / (1 - exact.explained.sum())
+    for steps in (1, 2, 3, 5):
+        found = pca.fit_randomised(jax.random.key(0), X, k=10, max_steps=steps).certificate
+        assert found.steps == steps
+        assert not found.converged
+        assert found.gap >= (found.objective - exact.certificate.objective) / null
+
+
+def test_random_directions_leave_absent_rows_out_and_show_what_counts():
+    X, key = np.array(IRIS), jax.random.key(1)
+    X[3] = np.nan
+    s = np.where(np.arange(150) == 3, 0.0, 1.0)
+    absent = pca.fit_randomised(key, X, k=2, sample_weight=s)
+    fewer = pca.fit_randomised(key, np.delete(IRIS, 3, axis=0), k=2)
+    np.testing.assert_allclose(absent.params.components, fewer.params.components, atol=1e-6)
+    for weight in (None, s + 1):
+        shown = pca.fit_randomised(key, X, k=2, sample_weight=weight)
+        assert np.isnan(shown.certificate.gap)
+        assert np.isnan(shown.params.components).all()
+    assert np.isnan(pca.fit_randomised(key, IRIS, sample_weight=0 * s).certificate.gap)
+
+
+def test_the_objective_of_random_directions_has_the_derivative_of_the_envelope():
+    def value(t, how):
+        return how(IRIS * (1 + t * np.sin(np.arange(4))[None]), k=2).certificate.objective
+
+    drawn = jax.grad(value)(0.0, lambda X, k: pca.fit_randomised(
+        jax.random.key(0), X, k=k, max_steps=60, tolerance=0.0
+    ))  # fmt: skip
+    np.testing.assert_allclose(drawn, jax.grad(value)(0.0, pca.fit), rtol=1e-6)
+
+
+def test_random_directions_that_do_not_fit_are_refused():
+    with pytest.raises(ValueError, match="k must be from 1 to 4"):
+        pca.fit_randomised(jax.random.key(0), IRIS, k=5)
+    with pytest.raises(ValueError, match="oversampling must be at least 0"):
+        pca.fit_randomised(jax.random.key(0), IRIS, oversampling=-1)
 
 
 def test_digits_are_reconstructed_the_better_the_more_components():
