@@ -127,8 +127,7 @@ def biplot(
     length = np.linalg.norm(arrows, axis=1)
     order = np.argsort(-length, kind="stable")[: int(shown)]
     tips = (far or 1.0) / (length.max(initial=0) or 1.0) * arrows[order]
-    corners = _arrows(axes, z[kept], tips, [names[j] for j in order])
-    groups.spread(figure, axes, np.concatenate([z[kept], corners]))
+    groups.spread(figure, axes, _arrows(axes, z[kept], tips, [names[j] for j in order]))
     told = [f"component {number}" for number in numbers]
     if explained is not None:
         told = [
@@ -186,7 +185,7 @@ def reconstructions(
 
 
 def _arrows(axes, z, tips, names):
-    """Draw arrows, and at the nearest free place beyond each its name; return what they cover."""
+    """Draw arrows, and beyond each its name where there is room; return the corners."""
     around = np.concatenate([z, tips, np.zeros((1, 2))])
     inch = 1.3 * (np.ptp(around, axis=0).max() or 1.0) / _WIDTH
     turns = np.deg2rad([0, 25, -25, 50, -50, 75, -75])
@@ -204,12 +203,16 @@ def _arrows(axes, z, tips, names):
             for step in range(200)
             for i in range(len(turns))
         )
-        place = next(at for at in places if _free(at, half, taken))
+        place = next((at for at in places if _free(at, half, taken)), tip)
         taken.append((place, half))
         axes.plot(*np.stack([tip, place]).T, color="0.5", linewidth=0.6, zorder=4)
         groups.write(axes, place, name)
     covered = [corner for at, half in taken for corner in (at - half, at + half)]
-    corners = np.concatenate([tips, np.zeros((1, 2)), np.reshape(covered, (-1, 2))])
+    whole = np.concatenate([around, np.reshape(covered, (-1, 2))])
+    low, high = whole.min(axis=0), whole.max(axis=0)
+    corners = np.stack([low, high])
+    least = 0.4 * (high - low).max()  # so that the frame is no strip
+    corners += np.outer([-0.5, 0.5], np.maximum(0, least - (high - low)))
     axes.update_datalim(corners)
     return corners
 

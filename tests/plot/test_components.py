@@ -66,7 +66,8 @@ def test_a_row_stands_at_its_scores_and_a_column_at_its_entries():
     order = np.argsort(-np.linalg.norm(DIRECTIONS, axis=0))
     alpha = max(np.linalg.norm(z) for z in SCORES) / max(np.linalg.norm(v) for v in DIRECTIONS.T)
     np.testing.assert_allclose(tips, alpha * DIRECTIONS.T[order])
-    assert axes.get_aspect() == 1
+    for scores in (SCORES, SCORES * [50, 0.01]):
+        assert components.biplot(scores, DIRECTIONS, NAMES).axes[0].get_aspect() == 1
 
 
 def test_the_arrow_tells_the_centred_column_of_data_in_a_plane():
