@@ -22,7 +22,7 @@ import numpy as np
 from jaxtyping import Float
 
 from mlmath.arrays import Real, Scalar
-from mlmath.plot import scales
+from mlmath.plot import groups, scales
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -32,10 +32,6 @@ __all__ = ["descent", "levels", "paths"]
 _LEVELS = 15
 _FAR = 100  # times the highest start: what climbs further is not drawn
 _GRID = 200  # points of the window in each direction
-_STYLES = [  # colours of Okabe and Ito, which the colour-blind tell apart, each with its marker
-    ("#0072b2", "o"), ("#d55e00", "s"), ("#009e73", "^"), ("#cc79a7", "D"),
-    ("#e69f00", "v"), ("#56b4e9", "P"), ("#000000", "X"),
-]  # fmt: skip
 
 
 def levels(heights: Float[Real, "..."]) -> Float[np.ndarray, " _"]:
@@ -148,8 +144,7 @@ def _lines(figure, axes, u, v, heights):
 
 def _styles(names):
     """Colour and marker of each name."""
-    styles = itertools.islice(itertools.cycle(_STYLES), len(names))
-    return [{"color": color, "marker": marker} for color, marker in styles]
+    return [groups.style(k) for k in range(len(names))]
 
 
 def _way(axes, x, color, marker):
