@@ -53,7 +53,19 @@ from jaxtyping import Array, Bool, Float, Int
 from mlmath.arrays import Real
 from mlmath.linalg import gram
 
-__all__ = ["Clusters", "Frame", "Step", "after", "assign", "checked", "coordinates", "frame", "points", "spread", "step"]
+__all__ = [
+    "Clusters",
+    "Frame",
+    "Step",
+    "after",
+    "assign",
+    "checked",
+    "coordinates",
+    "frame",
+    "points",
+    "spread",
+    "step",
+]
 
 _BLOCK = 2**19  # numbers of eq. (4) at a time: they fit the cache
 _WIDE_BLOCK = 2**24  # on an accelerator

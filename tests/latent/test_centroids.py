@@ -29,9 +29,7 @@ def test_assignment_loss_and_inertia_are_their_definitions(data):
             assert centroids.predict(params, X[i]) == int(np.argmin(squares))  # (1)
             np.testing.assert_allclose(centroids.loss(params, X[i]), min(squares), rtol=1e-12)
             np.testing.assert_allclose(centroids.transform(params, X[i]), np.sqrt(squares))
-    np.testing.assert_allclose(
-        centroids.objective(params, X, sample_weight=s), total, rtol=1e-12
-    )
+    np.testing.assert_allclose(centroids.objective(params, X, sample_weight=s), total, rtol=1e-12)
 
 
 def test_matches_scikit_learn(data):

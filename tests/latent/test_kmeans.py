@@ -24,7 +24,9 @@ def lloyd(X, s, C, steps):
         squares = ((X[:, None] - C[None]) ** 2).sum(2)
         labels = squares.argmin(1)
         path.append((C, s @ squares.min(1), labels))
-        C = np.stack([s[labels == j] @ X[labels == j] / s[labels == j].sum() for j in range(len(C))])
+        C = np.stack(
+            [s[labels == j] @ X[labels == j] / s[labels == j].sum() for j in range(len(C))]
+        )
     return path
 
 
@@ -109,9 +111,7 @@ def test_empty_clusters_take_the_farthest_rows(iris):
         taken.append(squares.argmax())
     assert len(set(taken)) == 2
     once = kmeans.fit(away, X, sample_weight=s, max_steps=1)
-    np.testing.assert_allclose(
-        once.params.centroids, np.concatenate([means, X[taken]]), rtol=1e-11
-    )
+    np.testing.assert_allclose(once.params.centroids, np.concatenate([means, X[taken]]), rtol=1e-11)
     assert not once.certificate.converged
     ended = kmeans.fit(away, X, sample_weight=s)
     assert bool(ended.certificate.converged)
@@ -136,9 +136,7 @@ def test_fewer_distinct_rows_than_clusters_leave_nothing(iris):
         np.testing.assert_allclose(fitted.certificate.objective, 0, atol=1e-25)
         apart = ((np.asarray(fitted.params.centroids)[:, None] - X[None]) ** 2).sum(2)
         np.testing.assert_allclose(apart.min(1), 0, atol=1e-25)
-        assert np.isfinite(
-            jax.grad(lambda X: kmeans.fit(start, X).params.centroids.sum())(X)
-        ).all()
+        assert np.isfinite(jax.grad(lambda X: kmeans.fit(start, X).params.centroids.sum())(X)).all()
 
 
 def test_centroids_on_taken_rows_have_the_rows_derivatives(iris):
@@ -148,7 +146,7 @@ def test_centroids_on_taken_rows_have_the_rows_derivatives(iris):
         lambda X: kmeans.fit(away, X, sample_weight=s, max_steps=1).params.centroids[2]
     )(X)
     found = kmeans.fit(away, X, sample_weight=s, max_steps=1).params.centroids[2]
-    row = int((X == np.asarray(found)).all(1).argmax())
+    row = int((np.asarray(found) == X).all(1).argmax())
     expected = np.zeros((4, len(X), 4))
     expected[range(4), row, range(4)] = 1
     np.testing.assert_allclose(jacobian, expected, atol=1e-12)
@@ -245,7 +243,7 @@ def test_what_counts_and_is_not_a_number_shows(iris):
         kmeans.fit(C, holes),
         kmeans.fit(C, holes, sample_weight=s),
         kmeans.fit(C, X, sample_weight=0 * s),
-        kmeans.fit(np.where(C == C[0, 0], np.nan, C), X),
+        kmeans.fit(np.where(C[0, 0] == C, np.nan, C), X),
     ):
         assert np.isnan(broken.params.centroids).all()
         assert np.isnan(broken.certificate.gap)

@@ -87,9 +87,11 @@ def test_weights_are_the_chances_of_repetition(iris):
 
     def mean(X, s):
         runs = jax.vmap(
-            lambda key: minibatch.fit_minibatch(
-                key, C, X, batch_size=8, steps=3, sample_weight=s
-            ).params.centroids
+            lambda key: (
+                minibatch.fit_minibatch(
+                    key, C, X, batch_size=8, steps=3, sample_weight=s
+                ).params.centroids
+            )
         )(keys)
         return runs.mean(0), runs.std(0) / 20
 
