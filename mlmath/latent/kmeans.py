@@ -67,6 +67,7 @@ from mlmath.latent import lloyd
 from mlmath.latent.centroids import Params, loss, objective, predict, transform
 from mlmath.latent.minibatch import MinibatchFit, fit_minibatch
 from mlmath.latent.seeding import init_plus_plus, init_random
+from mlmath.latent.sweeps import Sweep, sweep
 from mlmath.linalg import gram
 from mlmath.statistics.weights import present_rows
 
@@ -74,6 +75,7 @@ __all__ = [
     "Fit",
     "MinibatchFit",
     "Params",
+    "Sweep",
     "fit",
     "fit_minibatch",
     "init_plus_plus",
@@ -81,6 +83,7 @@ __all__ = [
     "loss",
     "objective",
     "predict",
+    "sweep",
     "transform",
 ]
 

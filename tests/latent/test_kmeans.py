@@ -146,7 +146,7 @@ def test_centroids_on_taken_rows_have_the_rows_derivatives(iris):
         lambda X: kmeans.fit(away, X, sample_weight=s, max_steps=1).params.centroids[2]
     )(X)
     found = kmeans.fit(away, X, sample_weight=s, max_steps=1).params.centroids[2]
-    row = int((X == np.asarray(found)).all(1).argmax())
+    row = int((np.asarray(found) == X).all(1).argmax())
     expected = np.zeros((4, len(X), 4))
     expected[range(4), row, range(4)] = 1
     np.testing.assert_allclose(jacobian, expected, atol=1e-12)
@@ -243,7 +243,7 @@ def test_what_counts_and_is_not_a_number_shows(iris):
         kmeans.fit(C, holes),
         kmeans.fit(C, holes, sample_weight=s),
         kmeans.fit(C, X, sample_weight=0 * s),
-        kmeans.fit(np.where(C == C[0, 0], np.nan, C), X),
+        kmeans.fit(np.where(C[0, 0] == C, np.nan, C), X),
     ):
         assert np.isnan(broken.params.centroids).all()
         assert np.isnan(broken.certificate.gap)
