@@ -120,8 +120,8 @@ def _groups(d, k, seed=3):
 
     def data(n):
         rng = np.random.default_rng(seed)
-        centers = 3 * rng.normal(size=(k, d))
-        mixing = rng.normal(size=(k, d, d)) / np.sqrt(d) + np.eye(d)
+        centers = 4 * np.eye(max(k, d))[:k, :d] + rng.normal(size=(k, d))
+        mixing = rng.normal(size=(k, d, d)) / np.sqrt(4 * d) + np.eye(d)
         turn = np.arange(n) % k
         return centers[turn] + np.einsum("nij,nj->ni", mixing[turn], rng.normal(size=(n, d))), None
 

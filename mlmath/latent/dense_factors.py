@@ -59,6 +59,7 @@ __all__ = [
     "per",
     "quadratic",
     "second",
+    "slope",
     "trace",
 ]
 
@@ -137,7 +138,7 @@ def compose(first: Float[Real, "c d d"], then: Float[Real, "e d d"]) -> Float[Ar
     return jnp.asarray(first) @ then
 
 
-def congruent(inverse: Float[Real, "1 d d"], covariance: Float[Real, "c d d"]) -> Float[Array, "c d d"]:
+def congruent(inverse: Float[Real, "e d d"], covariance: Float[Real, "c d d"]) -> Float[Array, "f d d"]:
     """UΣUᵀ of each covariance."""
     U = jnp.asarray(inverse)
     return U @ covariance @ jnp.swapaxes(U, 1, 2)
@@ -178,8 +179,25 @@ def divergence(
 
 
 def displaced(
-    factor: Float[Real, "c d d"], step: Float[Real, "c d d"]
+    inverse: Float[Real, "c d d"], step: Float[Real, "c d d"]
 ) -> Float[Array, "c d d"]:
-    """Factor L(I + E), E the lower triangle of ``step``; its divergence is about ‖E‖²."""
-    L = jnp.asarray(factor)
-    return L + L @ jnp.tril(step)
+    """Inverse factor (I + E)U, E the lower triangle of ``step``; its divergence is about ‖E‖²."""
+    U = jnp.asarray(inverse)
+    return U + jnp.tril(step) @ U
+
+
+def slope(
+    inverse: Float[Real, "c d d"],
+    step: Float[Real, "c d d"],
+    scatter: Float[Real, "c d d"],
+    mass: Float[Real, " c"],
+    d: int,
+) -> Float[Array, "c d d"]:
+    """Derivative in E of ½ tr(VAVᵀ) − N log det V, V of :func:`displaced`, A the scatter.
+
+    Above the diagonal, where E does nothing, it is that of half the squares of ``step``.
+    """
+    U, E = jnp.asarray(inverse), jnp.asarray(step)
+    pull = (displaced(U, E) @ scatter) @ jnp.swapaxes(U, 1, 2)
+    eye = jnp.eye(d, dtype=U.dtype)[None]
+    return jnp.tril(pull) - per(mass) * eye / (1 + E * eye) + jnp.triu(E, 1)

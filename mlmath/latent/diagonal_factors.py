@@ -54,6 +54,7 @@ __all__ = [
     "per",
     "quadratic",
     "second",
+    "slope",
     "trace",
 ]
 
@@ -121,7 +122,7 @@ def compose(first: Float[Real, "c p"], then: Float[Real, "e q"]) -> Float[Array,
     return jnp.multiply(jnp.asarray(first), then)
 
 
-def congruent(inverse: Float[Real, "1 p"], covariance: Float[Real, "c p"]) -> Float[Array, "c p"]:
+def congruent(inverse: Float[Real, "e p"], covariance: Float[Real, "c q"]) -> Float[Array, "f r"]:
     """UΣUᵀ of each covariance."""
     return jnp.asarray(inverse) ** 2 * covariance
 
@@ -155,9 +156,21 @@ def divergence(
     return _over_features(-log1pmx((jnp.asarray(inverse) * factor) ** 2 - 1), d)
 
 
-def displaced(factor: Float[Real, "c p"], step: Float[Real, "c p"]) -> Float[Array, "c p"]:
-    """Deviations l(1 + e); their divergence is about 2‖e‖²."""
-    return jnp.asarray(factor) * (1 + jnp.asarray(step))
+def displaced(inverse: Float[Real, "c p"], step: Float[Real, "c p"]) -> Float[Array, "c p"]:
+    """Inverse deviations (1 + e)u; their divergence is about 2‖e‖²."""
+    return jnp.asarray(inverse) * (1 + jnp.asarray(step))
+
+
+def slope(
+    inverse: Float[Real, "c p"],
+    step: Float[Real, "c p"],
+    scatter: Float[Real, "c p"],
+    mass: Float[Real, " c"],
+    d: int,
+) -> Float[Array, "c p"]:
+    """Derivative in e of ½ tr(VAVᵀ) − N log det V, V of :func:`displaced`, A the scatter."""
+    u, e = jnp.asarray(inverse), jnp.asarray(step)
+    return (displaced(u, e) * scatter * u - per(mass) / (1 + e)) * (d // u.shape[1])
 
 
 def _over_features(values, d):

@@ -174,13 +174,16 @@ def maximise(
     prior = _prior(prior_rows, prior_scale, params, X)
     if tolerance is None:
         tolerance = float(jnp.finfo(X.dtype).eps) ** (4 / 3)
-    frame, total = _frame(family, X, weight)
+    center, total = _moments(family, X, weight)
+    frame = _frame(family, center, total)
     Z = family.factors.apply(frame.inverse, X - frame.means)
-    fixed = lax.stop_gradient((Z, weight, prior))
+    inner = family.factors.congruent(frame.inverse, total)
+    fixed = lax.stop_gradient((Z, weight, inner, prior))
     start = _start(family, *lax.stop_gradient((params, frame)))
     null = _null_value(family, start, weight, prior)
     last = _iterate(family, start, fixed, null, tolerance, max_steps)
-    point = _mapped(family, frame, _attached(family, last.point, last.value, Z, weight, prior))
+    found = _attached(family, last.point, last.value, Z, weight, inner, prior)
+    point = _mapped(family, frame, found)
     certificate = certify(
         _objective(family, point, X, weight, total, prior),
         jnp.where((weight >= 0).all() & (prior.rows >= 0), last.excess, jnp.nan),
@@ -196,15 +199,15 @@ def standardised(
     family: Family, X: Float[Real, "n d"], weight: Float[Real, " n"]
 ) -> Float[Array, "n d"]:
     """Rows in the units in which T is the identity, about their mean."""
-    frame, _ = _frame(family, jnp.asarray(X), jnp.asarray(weight))
+    frame = _frame(family, *_moments(family, jnp.asarray(X), jnp.asarray(weight)))
     return family.factors.apply(frame.inverse, X - frame.means)
 
 
-def _frame(family, X, weight):
-    """Mean and T, as a factor and as it is."""
-    center, total = _moments(family, X, weight)
+def _frame(family, center, total):
+    """Units in which T is the identity; they are free, and have no derivative."""
+    center, total = lax.stop_gradient((center, total))
     unit = family.factors.factor(total, family.factors.diagonal(total))
-    return _Point(None, center[None], unit, family.factors.inverse(unit)), total
+    return _Point(None, center[None], unit, family.factors.inverse(unit))
 
 
 def _refuse_sizes(params, X):
@@ -241,7 +244,7 @@ def _joint(family, point, x):
     """log πⱼ N(x; μⱼ, Σⱼ) of each component."""
     d = x.shape[0]
     z = family.factors.apply(point.inverse, x[None] - point.means)
-    constant = _log(point.weights) - family.factors.log_determinant(point.factor, d)
+    constant = _log(point.weights) + family.factors.log_determinant(point.inverse, d)
     return constant - jnp.sum(z**2, axis=1) / 2 - d / 2 * math.log(2 * math.pi)
 
 
@@ -258,10 +261,10 @@ def _likelihood(family, X, weight, point):
 
 def _penalty(family, point, total, prior, d):
     """Second term of (3); a component that is absent has none."""
-    log_determinant = family.factors.log_determinant(point.factor, d)
+    log_determinant = family.factors.log_determinant(point.inverse, d)
     trace = family.factors.trace(point.inverse, total, d)
     counted = _there(family, point)
-    return prior.rows / 2 * jnp.sum(counted * (2 * log_determinant + prior.scale * trace))
+    return prior.rows / 2 * jnp.sum(counted * (prior.scale * trace - 2 * log_determinant))
 
 
 def _there(family, point):
@@ -333,7 +336,7 @@ def _coefficients(family, point):
     """Of the features (1, x, xᵢxⱼ) in the joint log density."""
     factors, d = family.factors, point.means.shape[1]
     z = factors.apply(point.inverse, point.means)
-    constant = _log(point.weights) - factors.log_determinant(point.factor, d)
+    constant = _log(point.weights) + factors.log_determinant(point.inverse, d)
     constant = constant - jnp.sum(z**2, axis=1) / 2 - d / 2 * math.log(2 * math.pi)
     quadratic = factors.quadratic(point.inverse, d)
     quadratic = jnp.broadcast_to(quadratic, (z.shape[0], quadratic.shape[1]))
@@ -348,90 +351,86 @@ def _features(family, X):
     )
 
 
-def _log_likelihoods(family, X, coefficients):
-    """Features, eᵗ for components, its sum, and log p of each row."""
+def _sums(family, X, weight, coefficients):
+    """Sums of the features, weighted by responsibilities, and log likelihood."""
     F = _features(family, X)
     joint = coefficients @ F
     top = lax.stop_gradient(jnp.max(joint, axis=0))
     parts = jnp.exp(joint - top[None])
     whole = jnp.sum(parts, axis=0)
-    return F, parts, whole, top + jnp.log(whole)
+    return (parts * (weight / whole)[None]) @ F.T, weight @ (top + jnp.log(whole))
 
 
-def _sums(family, X, weight, coefficients):
-    F, parts, whole, log_density = _log_likelihoods(family, X, coefficients)
-    return (parts * (weight / whole)[None]) @ F.T, weight @ log_density
-
-
-def _evaluated(family, point, X, weight, prior):
-    """State at a point: one pass over the rows."""
-    factors, (k, d) = family.factors, point.means.shape
-    sums, likelihood = gram.row_sum(
-        partial(_sums, family), (X, weight), _coefficients(family, point)
-    )
+def _statistics(family, point, X, weight, total, prior):
+    """Nⱼ, μⱼ⁺, Sⱼ + κτT of each covariance, the size of its numbers, and log likelihood."""
+    factors, d = family.factors, X.shape[1]
+    coefficients = _coefficients(family, point)
+    sums, likelihood = gram.row_sum(partial(_sums, family), (X, weight), coefficients)
     mass, first, square = sums[:, 0], sums[:, 1 : d + 1], factors.second(sums[:, d + 1 :], d)
-    present = point.weights != 0
-    means = jnp.where(present[:, None], first / mass[:, None], point.means)
-    eye = family.pool(factors.identity(d).astype(X.dtype))
-    added = prior.rows * prior.scale * eye
-    masses = family.pool(mass[:, None])[:, 0] + prior.rows
-    per = factors.per(1 / masses)
-    L = factors.factor(
-        per * (family.pool(square - factors.per(mass) * factors.outer(means)) + added),
-        factors.diagonal(per * (family.pool(square) + added)),
-    )
-    L = jnp.where(factors.per(_there(family, point)) > 0, L, point.factor)
+    present = (point.weights != 0)[:, None]
+    means = jnp.where(present, first / jnp.where(present, mass[:, None], 1), point.means)
+    added = prior.rows * prior.scale * total
+    scatter = family.pool(square - factors.per(mass) * factors.outer(means)) + added
+    return mass, means, scatter, family.pool(factors.diagonal(square)), likelihood
+
+
+def _evaluated(family, point, X, weight, total, prior):
+    """State at a point: one pass over the rows."""
+    factors, d = family.factors, X.shape[1]
+    mass, means, scatter, size, likelihood = _statistics(family, point, X, weight, total, prior)
+    there = _there(family, point)
+    masses = jnp.where(there > 0, family.pool(mass[:, None])[:, 0] + prior.rows, 1)
+    L = factors.factor(scatter / factors.per(masses), size / masses[:, None])
+    L = jnp.where(factors.per(there) > 0, L, point.factor)
     weights = mass / jnp.sum(mass)
-    ratio = jnp.where(present, point.weights / jnp.where(present, weights, 1), 1)
+    ratio = jnp.where(weights == 0, 1, point.weights / jnp.where(weights == 0, 1, weights))
     step = factors.apply(point.inverse, means - point.means)
-    masses = jnp.where(_there(family, point) > 0, masses, 0)
     excess = (
-        jnp.sum(mass * (-log1pmx(ratio - 1) + jnp.sum(step**2, axis=1) / 2))
-        + masses @ factors.divergence(point.inverse, L, d) / 2
+        jnp.sum(mass * (jnp.sum(step**2, axis=1) / 2 - log1pmx(ratio - 1)))
+        + (there * masses) @ factors.divergence(point.inverse, L, d) / 2
     )
     rounding = (8 * jnp.finfo(X.dtype).eps) ** 2 * jnp.sum(mass) * d
     return _State(
         point,
         _Point(weights, means, L, factors.inverse(L)),
-        _penalty(family, point, eye, prior, d) - likelihood,
+        _penalty(family, point, total, prior, d) - likelihood,
         jnp.where(jnp.abs(excess) <= rounding, 0, excess),
         jnp.asarray(0),
     )
 
 
-def _attached(family, point, value, X, weight, prior):
+def _attached(family, point, value, X, weight, total, prior):
     """Point with the derivative of ∇L = 0, in coordinates in which ∇²L resembles 1."""
     point = lax.stop_gradient(jax.tree.map(lambda a: a + 0 * value, point))
-    zero = jax.tree.map(jnp.zeros_like, (point.weights, point.means, point.factor))
-    eye = family.pool(family.factors.identity(X.shape[1]).astype(X.dtype))
-    moved = partial(_moved, family, point, lax.stop_gradient(jnp.sum(weight)))
+    factors, mass = family.factors, lax.stop_gradient(jnp.sum(weight)) * point.weights
+    masses = family.pool(mass[:, None])[:, 0] + lax.stop_gradient(prior.rows)
+    unit, pooled = map(_inverse_root, (mass, masses))
+    unit, pooled = unit[:, None], factors.per(pooled)
+    free = jnp.sqrt(point.weights)  # direction in which the logits do nothing
 
-    def lost(z, X, weight, prior):
-        there = moved(z)
-        coefficients = _coefficients(family, there)
-        likelihood = gram.row_sum(partial(_value, family), (X, weight), coefficients)
-        return _penalty(family, there, eye, prior, X.shape[1]) - likelihood
+    def moved(z):
+        logits, shift, stretch = z
+        weights = point.weights * jnp.exp(unit[:, 0] * logits)
+        means = point.means + factors.apply(point.factor, unit * shift)
+        inverse = factors.displaced(point.inverse, pooled * stretch)
+        return _Point(weights / jnp.sum(weights), means, None, inverse)
 
-    return moved(implicit.attach_symmetric(jax.grad(lost), zero, X, weight, prior))
+    def slope(z, X, weight, total, prior):
+        there, d = moved(z), X.shape[1]
+        mass, means, scatter, _, _ = _statistics(family, there, X, weight, total, prior)
+        step = there.means - means
+        about = scatter + family.pool(factors.per(mass) * factors.outer(step))
+        masses = family.pool(mass[:, None])[:, 0] + prior.rows
+        pull = factors.apply_transposed(there.inverse, factors.apply(there.inverse, step))
+        return (
+            unit[:, 0] * (jnp.sum(mass) * there.weights - mass) + free * (free @ z[0]),
+            unit * mass[:, None] * factors.apply_transposed(point.factor, pull),
+            pooled * factors.slope(point.inverse, pooled * z[2], about, masses, d),
+        )
 
-
-def _value(family, X, weight, coefficients):
-    return weight @ _log_likelihoods(family, X, coefficients)[-1]
-
-
-def _moved(family, point, total, z):
-    """Point at the local coordinates z, of which 0 is ``point`` itself."""
-    factors, (logits, shift, stretch) = family.factors, z
-    mass = total * point.weights
-    unit, pooled = _inverse_root(mass), _inverse_root(family.pool(mass[:, None])[:, 0])
-    weights = point.weights * jnp.exp(unit * logits)
-    L = factors.displaced(point.factor, factors.per(pooled) * stretch)
-    return _Point(
-        weights / jnp.sum(weights),
-        point.means + factors.apply(point.factor, unit[:, None] * shift),
-        L,
-        factors.inverse(L),
-    )
+    zero = jax.tree.map(jnp.zeros_like, (point.weights, point.means, point.inverse))
+    found = moved(implicit.attach_symmetric(slope, zero, X, weight, total, prior))
+    return found._replace(factor=factors.inverse(found.inverse))
 
 
 def _inverse_root(mass):
