@@ -12,7 +12,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mlmath.latent import (
+    diagonal_mixture,
     full_mixture,
+    spherical_mixture,
+    tied_mixture,
 )
 from mlmath.linear import (
     adaline,
@@ -132,7 +135,7 @@ def _by_turns(module, shape, k):
     """Groups of every k-th row, each with the covariance of all rows."""
 
     def begin(X):
-        n, d = X.shape
+        d = X.shape[1]
         means = np.stack([X[j::k].mean(0, dtype=np.float64) for j in range(k)])
         with np.errstate(over="ignore"):
             total = np.cov(X.T.astype(float)).reshape(d, d).astype(X.dtype)
@@ -160,6 +163,18 @@ def _mixture(name, module, shape, k, numbers, **more):
 
 def _full(total, k):
     return np.tile(total, (k, 1, 1))
+
+
+def _tied(total, k):
+    return total
+
+
+def _diagonal(total, k):
+    return np.tile(np.diag(total), (k, 1))
+
+
+def _spherical(total, k):
+    return np.full(k, np.diag(total).mean(), total.dtype)
 
 
 _PENALTIES = np.array([0.5, 1.0, 2.0])
@@ -210,6 +225,9 @@ CASES += [
 CASES += [
     _mixture("full_mixture", full_mixture, _full, 2, {}),
     _mixture("full_mixture, with a prior", full_mixture, _full, 3, {"prior_rows": 2.5}),
+    _mixture("tied_mixture", tied_mixture, _tied, 2, {"prior_rows": 2.5}),
+    _mixture("diagonal_mixture", diagonal_mixture, _diagonal, 2, {"prior_rows": 2.5}),
+    _mixture("spherical_mixture", spherical_mixture, _spherical, 2, {}),
 ]
 
 EXEMPT = {

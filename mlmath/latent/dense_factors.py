@@ -52,6 +52,7 @@ __all__ = [
     "divergence",
     "factor",
     "features",
+    "freedom",
     "identity",
     "inverse",
     "log_determinant",
@@ -85,6 +86,11 @@ def second(moments: Float[Real, "k q"], d: int) -> Float[Array, "k d d"]:
     return jnp.asarray(moments)[:, place]
 
 
+def freedom(d: int) -> int:
+    """Free numbers of one covariance."""
+    return d * (d + 1) // 2
+
+
 def identity(d: int) -> Float[Array, "1 d d"]:
     """The covariance I."""
     return jnp.eye(d)[None]
@@ -106,9 +112,7 @@ def outer(v: Float[Real, "k d"]) -> Float[Array, "k d d"]:
     return v[:, :, None] * v[:, None, :]
 
 
-def factor(
-    covariance: Float[Real, "c d d"], size: Float[Real, "c d"]
-) -> Float[Array, "c d d"]:
+def factor(covariance: Float[Real, "c d d"], size: Float[Real, "c d"]) -> Float[Array, "c d d"]:
     """Cholesky factor L of each matrix.
 
     Args:
@@ -138,7 +142,9 @@ def compose(first: Float[Real, "c d d"], then: Float[Real, "e d d"]) -> Float[Ar
     return jnp.asarray(first) @ then
 
 
-def congruent(inverse: Float[Real, "e d d"], covariance: Float[Real, "c d d"]) -> Float[Array, "f d d"]:
+def congruent(
+    inverse: Float[Real, "e d d"], covariance: Float[Real, "c d d"]
+) -> Float[Array, "f d d"]:
     """UΣUᵀ of each covariance."""
     U = jnp.asarray(inverse)
     return U @ covariance @ jnp.swapaxes(U, 1, 2)
@@ -178,9 +184,7 @@ def divergence(
     return below + jnp.sum(-log1pmx(pivots**2 - 1), axis=1)
 
 
-def displaced(
-    inverse: Float[Real, "c d d"], step: Float[Real, "c d d"]
-) -> Float[Array, "c d d"]:
+def displaced(inverse: Float[Real, "c d d"], step: Float[Real, "c d d"]) -> Float[Array, "c d d"]:
     """Inverse factor (I + E)U, E the lower triangle of ``step``; its divergence is about ‖E‖²."""
     U = jnp.asarray(inverse)
     return U + jnp.tril(step) @ U

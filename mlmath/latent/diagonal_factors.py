@@ -47,6 +47,7 @@ __all__ = [
     "divergence",
     "factor",
     "features",
+    "freedom",
     "identity",
     "inverse",
     "log_determinant",
@@ -73,6 +74,11 @@ def quadratic(inverse: Float[Real, "c p"], d: int) -> Float[Array, "c d"]:
 def second(moments: Float[Real, "k d"], d: int) -> Float[Array, "k d"]:
     """Sums of xᵢ² as they are those of :func:`features`."""
     return jnp.asarray(moments)
+
+
+def freedom(d: int) -> int:
+    """Free numbers of one covariance, of a number for each feature."""
+    return d
 
 
 def identity(d: int) -> Float[Array, "1 d"]:

@@ -58,7 +58,7 @@ def _same(a):
     return a
 
 
-FAMILY = gaussian_mixture.Family(dense_factors, pool=_same, stacked=_same, shaped=_same)
+FAMILY = gaussian_mixture.Family(dense_factors, _same, _same, _same)
 
 
 @compiled(static=("k",))

@@ -69,7 +69,16 @@ from mlmath.linalg import gram
 from mlmath.statistics.center import near_mean
 from mlmath.statistics.weights import present_rows
 
-__all__ = ["Family", "Params", "log_prob", "maximise", "objective", "responsibilities", "sample", "standardised"]
+__all__ = [
+    "Family",
+    "Params",
+    "log_prob",
+    "maximise",
+    "objective",
+    "responsibilities",
+    "sample",
+    "standardised",
+]
 
 
 class Params(NamedTuple):
@@ -346,9 +355,7 @@ def _coefficients(family, point):
 
 def _features(family, X):
     columns = X.T
-    return jnp.concatenate(
-        [jnp.ones_like(columns[:1]), columns, family.factors.features(columns)]
-    )
+    return jnp.concatenate([jnp.ones_like(columns[:1]), columns, family.factors.features(columns)])
 
 
 def _sums(family, X, weight, coefficients):

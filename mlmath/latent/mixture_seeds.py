@@ -29,7 +29,7 @@ References:
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Float
+from jaxtyping import Float
 
 from mlmath.arrays import Count, Key, Real
 from mlmath.latent.gaussian_mixture import Family, Params, standardised
@@ -65,7 +65,9 @@ def init(
     means, nearest = _drawn(key, X, Z, weight, there)
     scatter = _scatter(family, X, means, nearest, weight)
     weights = there / jnp.sum(there).astype(X.dtype)
-    stacked = jnp.broadcast_to(scatter, (family.pool(jnp.ones((k, 1))).shape[0], *scatter.shape[1:]))
+    stacked = jnp.broadcast_to(
+        scatter, (family.pool(jnp.ones((k, 1))).shape[0], *scatter.shape[1:])
+    )
     return Params(weights, means, family.shaped(stacked))
 
 
