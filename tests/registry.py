@@ -11,7 +11,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from mlmath.latent import kmeans, pca
+from mlmath.latent import (
+    diagonal_mixture,
+    full_mixture,
+    kmeans,
+    pca,
+    spherical_mixture,
+    tied_mixture,
+)
 from mlmath.linear import (
     adaline,
     least_squares,
@@ -40,6 +47,7 @@ class Case(NamedTuple):
     begin: Callable[[np.ndarray], Any] | None = None  # X -> that argument
     resume: Callable[[Any], Any] = lambda params: params  # params -> that argument
     local: bool = False  # L has other minima: the gap is what one more step is sure to gain
+    log_density: bool = False  # L has no zero: the gap is over L(null) − L(x) plus the excess
     limit: str = "max_steps"  # what limits an iteration, which takes start too; "" in closed form
     static: dict[str, Any] = {}  # noqa: RUF012  what fixes a shape or the length of the program
     frozen: tuple[str, ...] = ()  # arguments without a derivative: labels that are compared
@@ -138,6 +146,65 @@ def _zeros(module):
     return lambda X, y, s: module.Params(np.zeros(X.shape[1]), np.zeros(()))
 
 
+def _groups(d, k, seed=3):
+    """Rows of k Gaussian groups in turn."""
+
+    def data(n):
+        rng = np.random.default_rng(seed)
+        centers = 4 * np.eye(max(k, d))[:k, :d] + rng.normal(size=(k, d))
+        mixing = rng.normal(size=(k, d, d)) / np.sqrt(4 * d) + np.eye(d)
+        turn = np.arange(n) % k
+        return centers[turn] + np.einsum("nij,nj->ni", mixing[turn], rng.normal(size=(n, d))), None
+
+    return data
+
+
+def _by_turns(module, shape, k):
+    """Groups of every k-th row, each with the covariance of all rows."""
+
+    def begin(X):
+        d = X.shape[1]
+        means = np.stack([X[j::k].mean(0, dtype=np.float64) for j in range(k)])
+        with np.errstate(over="ignore"):
+            total = np.cov(X.T.astype(float)).reshape(d, d).astype(X.dtype)
+        return module.Params(np.full(k, 1 / k, X.dtype), means.astype(X.dtype), shape(total, k))
+
+    return begin
+
+
+def _one_gaussian(module, shape, k):
+    def null(X, y, s):
+        mean = s @ X / s.sum()
+        total = (s[:, None] * (X - mean)).T @ (X - mean) / s.sum()
+        return module.Params(np.full(k, 1 / k), np.tile(mean, (k, 1)), shape(total, k))
+
+    return null
+
+
+def _mixture(name, module, shape, k, numbers, **more):
+    return Case(
+        name, module, _groups(2, k), numbers, _one_gaussian(module, shape, k),
+        ("prior_rows",) if numbers else (), measured=True, learnt="params",
+        begin=_by_turns(module, shape, k), local=True, log_density=True, **more,
+    )  # fmt: skip
+
+
+def _full(total, k):
+    return np.tile(total, (k, 1, 1))
+
+
+def _tied(total, k):
+    return total
+
+
+def _diagonal(total, k):
+    return np.tile(np.diag(total), (k, 1))
+
+
+def _spherical(total, k):
+    return np.full(k, np.diag(total).mean(), total.dtype)
+
+
 _PENALTIES = np.array([0.5, 1.0, 2.0])
 
 CASES = [
@@ -196,6 +263,14 @@ CASES += [
         resume=lambda params: params.centroids, local=True,
     ),
 ]  # fmt: skip
+
+CASES += [
+    _mixture("full_mixture", full_mixture, _full, 2, {}),
+    _mixture("full_mixture, with a prior", full_mixture, _full, 3, {"prior_rows": 2.5}),
+    _mixture("tied_mixture", tied_mixture, _tied, 2, {"prior_rows": 2.5}),
+    _mixture("diagonal_mixture", diagonal_mixture, _diagonal, 2, {"prior_rows": 2.5}),
+    _mixture("spherical_mixture", spherical_mixture, _spherical, 2, {}),
+]
 
 EXEMPT = {
     "mlmath.statistics.standardise": "There is no target y here",
