@@ -62,7 +62,10 @@ def gather(source: Source, task: str, options: Any) -> Examples:
 
 def _gather_rows(source, options):
     """Rows without a target; a column that is named as one is left out and groups them."""
-    target = options.target or (source.entry.target if source.entry else None)
+    target = options.target
+    if target is None and source.entry is not None:  # classes; what is measured stays
+        classes = _kind_of_task(source.table[source.entry.target]) == "classes"
+        target = source.entry.target if classes else None
     if target is not None and target not in source.table.columns:
         raise unknown("column", target, source.table.columns)
     features, weight = _features(source, target, options)

@@ -126,12 +126,6 @@ def ask(
         )
     name, *rest = words
     method = methods.find(name)
-    if verb != "fit" and method.driver:
-        why = method.unjudged or "is trained in steps"
-        raise Refusal(
-            f"{name} {why}, and `mlmath {verb}` takes models that are solved; `mlmath fit {name}` "
-            "fits one."
-        )
     hyperparameters = methods.flags(method)
     data, *usual = _OPTIONS
     usual = [option for option in usual if option.name not in {*without, *(o.name for o in more)}]

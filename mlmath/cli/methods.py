@@ -64,10 +64,11 @@ def _linear(task, module, affine="predict"):
     return Method(task, None, fit, predict, figures, Function(module, affine))
 
 
-def _structure(module, also=None):
+def _structure(module, predict, init=None):
     module = f"mlmath.latent.{module}"
+    also = init and Function(f"mlmath.latent.{init[0]}", init[1])
     return Method(
-        "structure", also, Function(module, "fit"), Function(module, "transform"), None,
+        "structure", also, Function(module, "fit"), Function(module, predict), None,
         driver="mlmath.cli.structure", unjudged="describes rows and predicts no column",
     )  # fmt: skip
 
@@ -99,6 +100,8 @@ TASKS = {
 
 METHODS = {
     "adaline": _linear("number", "adaline"),
+    "gaussian_mixture": _structure("full_mixture", "predict", ("full_mixture", "init")),
+    "kmeans": _structure("kmeans", "transform", ("seeding", "init_plus_plus")),
     "least_squares": _linear("number", "least_squares"),
     "logistic_regression": _linear("two classes", "logistic_regression", "log_odds"),
     "mlp": Method(
@@ -118,7 +121,7 @@ METHODS = {
         driver="mlmath.cli.neighbors",
         unjudged="remembers its rows and minimises nothing",
     ),
-    "pca": _structure("pca"),
+    "pca": _structure("pca", "transform"),
     "perceptron": _linear("two sides", "perceptron", "log_odds"),
     "ridge": _linear("number", "ridge"),
     "softmax_regression": _linear("classes", "softmax_regression", "log_odds"),

@@ -15,13 +15,15 @@ def run(words: Sequence[str]) -> int:
     """Run ``mlmath models`` with the words of the command line."""
     options = flags.parse("mlmath models", "List the models that can be fitted.", _OPTIONS, words)
     if options.json:
-        print(json.dumps({name: _described(m) for name, m in methods.METHODS.items()}, indent=2))
+        print(
+            json.dumps({name: _described(name, m) for name, m in methods.METHODS.items()}, indent=2)
+        )
         return 0
     rows = [
         [
             name,
             methods.TASKS[m.task],
-            " ".join(f"--{name.replace('_', '-')}" for name in _options(m)),
+            " ".join(f"--{option.replace('_', '-')}" for option in _options(name, m)),
             _line(m),
         ]
         for name, m in methods.METHODS.items()
@@ -30,20 +32,21 @@ def run(words: Sequence[str]) -> int:
     return 0
 
 
-def _described(method):
+def _described(name, method):
     return {
         "predicts": methods.TASKS[method.task],
         "title": _line(method),
         "objective": methods.formula(method),
-        "options": _options(method),
+        "options": _options(name, method),
     }
 
 
-def _options(method):
-    own = import_module(method.driver).OPTIONS if method.driver else []
+def _options(name, method):
+    own = import_module(method.driver).options(name) if method.driver else []
     found = [*own, *methods.flags(method)]
     return {option.name: {"default": option.default, "help": option.help} for option in found}
 
 
 def _line(method):
-    return methods.title(method).partition(": ")[2]
+    title = methods.title(method)
+    return title.partition(": ")[2] or title

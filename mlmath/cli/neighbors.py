@@ -10,7 +10,17 @@ from typing import Any, Literal, NamedTuple
 from mlmath.cli import display, fit, flags, methods, report, runs, runtime, summary
 from mlmath.cli.refusal import Refusal
 
-__all__ = ["OPTIONS", "TASKS", "WEIGHTINGS", "figures", "outcome", "part", "record", "run"]
+__all__ = [
+    "OPTIONS",
+    "TASKS",
+    "WEIGHTINGS",
+    "figures",
+    "options",
+    "outcome",
+    "part",
+    "record",
+    "run",
+]
 
 WEIGHTINGS = ("uniform", "inverse_distance")
 TASKS = ("auto", "number", "classes")
@@ -43,6 +53,11 @@ def run(words: Sequence[str]) -> int:
         return _run(*asked)
     except InputError as error:
         raise Refusal(str(error)) from None
+
+
+def options(name: str) -> list[flags.Option]:
+    """Options of the method beside the numbers of its fit."""
+    return OPTIONS
 
 
 def part(record: dict[str, Any]) -> Any:

@@ -29,8 +29,8 @@ from mlmath.cli import (
 from mlmath.cli.refusal import Refusal
 
 __all__ = [
-    "ACTIVATIONS", "OPTIMIZERS", "OPTIONS", "SCHEDULES", "TASKS", "defaults", "figures", "part",
-    "problem", "record", "run",
+    "ACTIVATIONS", "OPTIMIZERS", "OPTIONS", "SCHEDULES", "TASKS", "defaults", "figures",
+    "options", "part", "problem", "record", "run",
 ]  # fmt: skip
 
 ACTIVATIONS = (
@@ -76,6 +76,11 @@ def run(words: Sequence[str]) -> int:
         return _run(asked)
     except InputError as error:
         raise Refusal(str(error)) from None
+
+
+def options(name: str) -> list[flags.Option]:
+    """Options of the method beside the numbers of its fit."""
+    return OPTIONS
 
 
 def part(record: dict[str, Any]) -> Any:

@@ -4,29 +4,49 @@ import json
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from mlmath.cli import display, fit, flags, methods, report, runs, runtime
 from mlmath.cli.refusal import Refusal
 
-__all__ = ["OPTIONS", "columns", "part", "run", "section"]
+__all__ = [
+    "COVARIANCES",
+    "chosen",
+    "columns",
+    "options",
+    "part",
+    "refuse_seeds",
+    "rows",
+    "run",
+    "section",
+]
 
-OPTIONS = [
-    flags.Option(
-        "target", str | None,
-        "column to leave out, and to color the rows by; embedded sets know theirs", None, "COL",
-    ),
-    flags.Option("seed", int, "of the starts, where some are drawn", 0),
-]  # fmt: skip
+COVARIANCES = ("full", "tied", "diagonal", "spherical")
+
+_TARGET = flags.Option(
+    "target", str | None,
+    "column to leave out, and to color the rows by; embedded sets know theirs", None, "COL",
+)  # fmt: skip
+_DRAWN = [
+    flags.Option("seeds", int, "starts that are tried; the best one counts", 10),
+    flags.Option("seed", int, "of the starts", 0),
+]
+_COVARIANCE = flags.Option(
+    "covariance", Literal[COVARIANCES],
+    "a matrix of each component, one of all, variances of each, or one variance of each", "full",
+)  # fmt: skip
+_OWN = {"gaussian_mixture": [*_DRAWN, _COVARIANCE], "kmeans": _DRAWN}
 
 _ABOUT = "Describe the rows of a table: certificate, figures, a folder for `mlmath predict`."
 
 
 def run(words: Sequence[str]) -> int:
     """Run ``mlmath fit`` of a method without a target with the words of the command line."""
-    asked = fit.ask("fit", _ABOUT, OPTIONS, words, without=("wide",))
+    own, without = options(words[0]), ("wide", "seed")
+    asked = fit.ask("fit", _ABOUT, own, words, without=without)
     if asked is None:
         return 0
+    refuse_seeds(asked.options)
     from mlmath.data.errors import InputError
 
     try:
@@ -35,26 +55,48 @@ def run(words: Sequence[str]) -> int:
         raise Refusal(str(error)) from None
 
 
+def refuse_seeds(options: Any) -> None:
+    """Refuse numbers of starts, and seeds, that no run could take."""
+    seeds, seed = getattr(options, "seeds", 1), getattr(options, "seed", 0)
+    if not 1 <= seeds < 2**16:
+        raise Refusal(f"--seeds must be a whole number from 1 to {2**16 - 1}, got {seeds}.")
+    if not 0 <= seed < 2**31:
+        raise Refusal(f"--seed must be from 0 to {2**31 - 1}, got {seed}.")
+
+
+def chosen(name: str, options: Any) -> dict[str, Any]:
+    """Values of the options that the method has beside the numbers of its fit."""
+    return {option.name: getattr(options, option.name) for option in _OWN.get(name, [])}
+
+
+def options(name: str) -> list[flags.Option]:
+    """Options of the method beside the numbers of its fit."""
+    return [_TARGET, *_OWN.get(name, [])]
+
+
 def part(record: dict[str, Any]) -> Any:
     """The structure of a saved run as a part of a model.
 
     Raises:
         Refusal: if the record does not describe one.
     """
-    from functools import partial
+    from mlmath.cli import structures
 
-    from mlmath.cli import pipeline, structures
-
-    method, values = methods.find(record["model"]), {}
-    known = {flag.name: flag for flag in methods.flags(method)}
-    for name, value in record["hyperparameters"].items():
-        if value is None:
-            continue
-        if name not in known or methods.range_of(known[name], value):
+    name = record["model"]
+    values: dict[str, Any] = {}
+    known = {flag.name: flag for flag in methods.flags(methods.find(name))}
+    own = {option.name: option for option in options(name)} if name in _OWN else {}
+    for key, value in record["hyperparameters"].items():
+        if key == "covariance" and key in own:
+            right = value in COVARIANCES
+        elif key in ("seed", "seeds") and key in own:
+            right = type(value) is int and 0 <= value < 2**31
+        else:
+            right = key in known and (value is None or not methods.range_of(known[key], value))
+        if not right:
             raise Refusal("run.json is damaged: 'hyperparameters' is not what a run holds.")
-        values[name] = value
-    structure = structures.STRUCTURES[record["model"]]
-    return pipeline.Part(partial(structure.fit, **values), structure.predict)
+        values |= {} if value is None else {key: value}
+    return structures.STRUCTURES[name].bind(values)
 
 
 def columns(record: dict[str, Any], applied: Any) -> Mapping[str, Any]:
@@ -68,6 +110,7 @@ def _run(name, method, options, values, command):
     from mlmath.data import readers
 
     source = readers.read(options.data)
+    values |= chosen(name, options)
     dtype = runtime.prepare(options.dtype)
     stamp = time.strftime(f"{name}-{source.name}-%Y%m%d-%H%M%S")
     folder = options.out or runs.unused(Path("runs") / stamp)
@@ -81,7 +124,7 @@ def _run(name, method, options, values, command):
     if options.json:
         print(json.dumps({"run": str(folder), **record}, indent=2, ensure_ascii=False), flush=True)
     else:
-        display.facts(methods.title(method), shown.facts | {"run": f"{folder} (open report.html)"})
+        display.facts(shown.title, shown.facts | {"run": f"{folder} (open report.html)"})
     return 0
 
 
@@ -93,25 +136,33 @@ def section(
     import numpy as np
 
     from mlmath.cli import examples, pipeline, structures
+    from mlmath.cli.found import Found
     from mlmath.data import columns as tables
 
     method, structure = methods.find(name), structures.STRUCTURES[name]
+    shown_as = method
+    if covariance := values.get("covariance"):
+        shown_as = method._replace(
+            fit=methods.Function(f"mlmath.latent.{covariance}_mixture", "fit")
+        )
     gathered = examples.gather(source, method.task, options)
     given = {key: value for key, value in values.items() if value is not None}
     _refuse_many(method, structure, given, gathered)
-    composed = pipeline.model(
-        pipeline.Part(structure.fit, structure.predict), gathered.columns, options.raw
-    )
+    composed = pipeline.model(structure.bind(given), gathered.columns, options.raw)
     X = tables.encode(gathered.columns, gathered.features).matrix
     rows = pipeline.padded(X, gathered.y, gathered.weight, dtype)
     start = time.perf_counter()
-    fitted = composed.fit(rows.X, rows.y, sample_weight=rows.weight, **given)
+    fitted = composed.fit(rows.X, rows.y, sample_weight=rows.weight)
     certificate = {k: np.asarray(v).item() for k, v in fitted.certificate._asdict().items()}
     seconds = time.perf_counter() - start
     if not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves([fitted.params, certificate])):
-        raise Refusal("the fit has no finite answer; leave very large columns out with --ignore.")
+        more = "give --prior-rows 1, or " if name == "gaussian_mixture" else ""
+        raise Refusal(
+            f"the fit has no finite answer; {more}leave out with --ignore columns that are "
+            "combinations of others, or very large."
+        )
     center, scale = _units(fitted.params, options.raw)
-    found = structures.Found(
+    found = Found(
         fitted._replace(params=_inner(fitted.params, options.raw)),
         pipeline.predict(composed, fitted.params, X, dtype),
         _one_hot(gathered, X), tables.names(gathered.columns), gathered.weight, gathered.groups,
@@ -120,8 +171,27 @@ def section(
     record = _record(source, gathered, options, certificate, seconds)
     facts = _facts(record | {"dtype": dtype}) | structure.facts(found)
     figures = dict(structure.figures(found))
-    shown = report.Section(methods.title(method), methods.formula(method), facts, figures)
+    shown = report.Section(methods.title(shown_as), methods.formula(shown_as), facts, figures)
     return record, fitted.params, shown
+
+
+def rows(name: str, source: Any, options: Any, dtype: str) -> Any:
+    """Rows of the table as the method sees them, in standard units unless raw."""
+    import jax
+    import numpy as np
+
+    from mlmath.cli import examples, pipeline
+    from mlmath.data import columns as tables
+    from mlmath.statistics import standardise
+
+    gathered = examples.gather(source, methods.find(name).task, options)
+    X = _one_hot(gathered, tables.encode(gathered.columns, gathered.features).matrix)
+    made = pipeline.padded(X, gathered.y, gathered.weight, dtype)
+    if options.raw:
+        return made
+    learnt = standardise.fit(made.X, sample_weight=made.weight).params
+    Z = np.asarray(jax.vmap(standardise.transform, (None, 0))(learnt, made.X))
+    return made._replace(X=Z)
 
 
 def _refuse_many(method, structure, given, gathered):
@@ -163,7 +233,7 @@ def _record(source, gathered, options, certificate, seconds):
     from mlmath.statistics import padding
 
     return {
-        "seed": options.seed,
+        "seed": getattr(options, "seed", 0),
         "data": {
             "name": source.name,
             "path": None if source.entry else str(Path(options.data).resolve()),

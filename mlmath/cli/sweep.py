@@ -17,6 +17,7 @@ from mlmath.cli import (
     report,
     runs,
     runtime,
+    sizes,
     summary,
 )
 from mlmath.cli.refusal import Refusal
@@ -52,6 +53,9 @@ _LARGEST_SEED = 2**31 - 1
 
 def run(words: Sequence[str]) -> int:
     """Run ``mlmath sweep`` with the words of the command line."""
+    if words and words[0] in sizes.SIZED:
+        return sizes.run(words)
+    _refuse_driven(words[0] if words else "")
     asked = fit.ask("sweep", _ABOUT, _OPTIONS, words)
     if asked is None:
         return 0
@@ -64,6 +68,17 @@ def run(words: Sequence[str]) -> int:
         return _sweep(asked, values, metric)
     except InputError as error:
         raise Refusal(str(error)) from None
+
+
+def _refuse_driven(name):
+    """Refuse a model that is not solved by one call."""
+    method = methods.METHODS.get(name)
+    if method and method.driver:
+        why = method.unjudged or "is trained in steps"
+        raise Refusal(
+            f"{name} {why}, and `mlmath sweep` takes models that are solved; `mlmath fit {name}` "
+            "fits one."
+        )
 
 
 def _refuse(options, values, words):
