@@ -13,6 +13,7 @@ __all__ = [
     "COVARIANCES",
     "chosen",
     "columns",
+    "defaults",
     "options",
     "part",
     "refuse_seeds",
@@ -67,6 +68,12 @@ def refuse_seeds(options: Any) -> None:
 def chosen(name: str, options: Any) -> dict[str, Any]:
     """Values of the options that the method has beside the numbers of its fit."""
     return {option.name: getattr(options, option.name) for option in _OWN.get(name, [])}
+
+
+def defaults(name: str, seed: int) -> dict[str, Any]:
+    """Values of the method's own options where nothing but the seed is said."""
+    own = {option.name: option.default for option in _OWN.get(name, [])}
+    return own | ({"seed": seed} if own else {})
 
 
 def options(name: str) -> list[flags.Option]:
@@ -251,7 +258,7 @@ def _record(source, gathered, options, certificate, seconds):
 def _facts(record):
     certificate = record["certificate"]
     left_out = f", {record['rows_left_out']} left out" if record["rows_left_out"] else ""
-    apart = {"left out": f"{record['target']}, which colors the rows"} if record["target"] else {}
+    apart = {"left out": record["target"]} if record["target"] else {}
     word = "converged" if certificate["converged"] else "NOT converged"
     return {
         "data": f"{record['data']['name']}: {record['rows_fitted']} rows{left_out}, "

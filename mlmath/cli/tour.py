@@ -33,7 +33,7 @@ class Stop(NamedTuple):
 
     model: str
     data: str
-    numbers: dict[str, float]
+    numbers: dict[str, Any]
 
 
 STOPS = [
@@ -45,7 +45,11 @@ STOPS = [
     Stop("softmax_regression", "digits", {"l2": 10.0}),
 ]
 NEIGHBORS = Stop("nearest_neighbors", "wine", {"k": 9})
-STRUCTURES = [Stop("pca", "digits", {"k": 61})]
+STRUCTURES = [
+    Stop("pca", "digits", {"k": 61}),
+    Stop("kmeans", "iris", {"k": 3}),
+    Stop("gaussian_mixture", "old_faithful", {"k": 2}),
+]
 NETWORK = {"hidden": (128,), "l2": 0.1, "steps": 1500}  # trained on the digits
 
 
@@ -133,9 +137,9 @@ def _describe(stop, proved, seed, dtype):
     from mlmath.cli import structure
     from mlmath.data import readers
 
-    options = fit.Plain(seed=seed)
+    options, values = fit.Plain(seed=seed), stop.numbers | structure.defaults(stop.model, seed)
     found, _, section = structure.section(
-        stop.model, readers.read(stop.data), options, stop.numbers, dtype
+        stop.model, readers.read(stop.data), options, values, dtype
     )
     proved[stop.model] = _proved(found["certificate"])
     return section

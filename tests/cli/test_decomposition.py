@@ -1,0 +1,54 @@
+"""What the shell tells and draws of principal components, on data whose answer is known."""
+
+import numpy as np
+
+from mlmath.cli import decomposition, found, pictures
+from mlmath.latent import pca
+
+
+def fitted(X, k=2, **changes):
+    model = pca.fit(X, k=k)
+    applied = (X - np.asarray(model.params.mean)) @ np.asarray(model.params.components).T
+    names = [f"c{j}" for j in range(X.shape[1])]
+    ones = np.ones(X.shape[1])
+    given = found.Found(model, applied, X, names, np.ones(len(X)), None, 0 * ones, ones, False)
+    return given._replace(**changes)
+
+
+def sample(d=3):
+    return np.random.default_rng(0).normal(size=(20, d)) * np.geomspace(3, 1, d)
+
+
+PIXELS = [f"pixel_{r}_{c}" for r in range(3) for c in range(3)]
+
+
+def test_scores_are_columns_and_loadings_name_the_largest_entries():
+    given = fitted(sample())
+    assert list(decomposition.PCA.columns(given.applied)) == ["component 1", "component 2"]
+    facts = decomposition.PCA.facts(given)
+    share = np.asarray(given.fitted.explained)
+    assert facts["explained"] == f"{share.sum():.1%} of the variance by 2 components"
+    assert facts["component 1"].startswith(f"{share[0]:.1%}: ")
+    assert facts["component 1"].split()[2] == "c0"
+
+
+def test_images_are_drawn_where_the_columns_are_pixels():
+    given = fitted(sample(9), k=6, names=PIXELS)
+    assert len(decomposition.PCA.figures(given)) == 3
+    assert len(decomposition.PCA.figures(given._replace(texts=True))) == 2
+    assert len(decomposition.PCA.figures(fitted(sample(), k=1))) == 1
+
+
+def test_a_reconstruction_is_in_the_units_of_the_file():
+    X = sample(9)
+    center, scale = X.mean(0), X.std(0)
+    given = fitted((X - center) / scale, k=9, names=PIXELS, rows=X, center=center, scale=scale)
+    images, back = decomposition._images(given, pictures.pixels(PIXELS))
+    np.testing.assert_allclose(images.reshape(20, 9), X)
+    assert sorted(back) == [1, 5, 9]
+    np.testing.assert_allclose(back[9], images, atol=1e-10)
+
+
+def test_as_many_components_as_columns_or_rows_are_the_most():
+    assert decomposition.PCA.most(150, 4) == 4
+    assert decomposition.PCA.most(3, 4) == 3
