@@ -16,7 +16,7 @@ of the spread, may go to either; of equally near ones the first counts. The iner
     Σᵢ sᵢ ‖zᵢ − z̄‖²,        z̄ = Σᵢ sᵢ zᵢ / Σᵢ sᵢ                                 (3)
 
 Rows that are sharded over devices stay where they are. Nothing here has a derivative. Time O(nkd),
-memory a block of 2¹⁹ numbers (2²⁴ on an accelerator) and a label per row.
+memory a block of 2¹⁸ numbers (2²⁴ on an accelerator) and a label per row.
 
 >>> import jax.numpy as jnp
 >>> from mlmath.latent import assignment
@@ -39,6 +39,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jax.custom_batching import custom_vmap
 from jaxtyping import Array, Bool, Float, Int
 
 from mlmath.arrays import Real
@@ -48,8 +49,9 @@ __all__ = [
     "Clusters", "Frame", "after", "assign", "checked", "coordinates", "frame", "points", "spread",
 ]  # fmt: skip
 
-_BLOCK = 2**19  # numbers of eq. (2) at a time: they fit the cache
+_BLOCK = 2**18  # numbers of eq. (2) at a time: they fit the cache
 _WIDE_BLOCK = 2**24  # on an accelerator
+_FEW = 16  # centroids of a lane whose sums are made by a product
 
 
 class Frame(NamedTuple):
@@ -142,7 +144,8 @@ def assign(
     last = last if present is None else jnp.where(jnp.asarray(present), last, jnp.inf)
     cpu = partial(_by_blocks, most=_BLOCK, summed=_segments)
     default = partial(_by_blocks, most=_WIDE_BLOCK, summed=_products)
-    return lax.platform_dependent(rows, columns, last, cpu=cpu, default=default)
+    columns = jnp.concatenate([columns, last[:, None]], axis=1)
+    return lax.platform_dependent(rows, columns, cpu=cpu, default=default)
 
 
 def _moments(X, weight, origin, unit):
@@ -156,7 +159,7 @@ def _squares(X, weight, mean, origin, unit):
     return jnp.sum(weight * jnp.sum(Z**2, axis=1))
 
 
-def _by_blocks(rows, columns, last, most, summed):
+def _by_blocks(rows, columns, most, summed):
     """Blocks of rows one after the other; each shard goes through its own."""
     n, d = rows.X.shape
     k = columns.shape[0]
@@ -166,11 +169,14 @@ def _by_blocks(rows, columns, last, most, summed):
 
     def block(x, s):
         Z = (x - rows.origin[None]) / rows.unit
-        labels = _nearest(columns, last, Z)
-        return labels, summed(labels, s, Z, k)
+        Z = lax.optimization_barrier(jnp.concatenate([Z, jnp.ones_like(Z[:, :1])], axis=1))
+        labels = _nearest(columns, Z)
+        return labels, summed(labels, s, Z, columns)
 
     def part(first, size):
-        cut = (lax.dynamic_slice_in_dim(a, first, size, axis=1) for a in (X, weight))
+        cut = [lax.dynamic_slice_in_dim(a, first, size, axis=1) for a in (X, weight)]
+        if shards == 1:  # lanes then know that they share the rows
+            return jax.tree.map(lambda a: a[None], block(*(a[0] for a in cut)))
         return jax.vmap(block)(*cut)
 
     def add(i, state):
@@ -197,27 +203,37 @@ def _clusters(labels, total):
     return Clusters(labels.reshape(-1), total[:, :-1], total[:, -1])
 
 
-def _nearest(columns, last, Z):
-    """Labels by eq. (2); of equally near centroids the first, k where none is.
+def _nearest(columns, Z):
+    """Labels by eq. (2) from [−2c, ‖c‖²] and [z, 1]; of equally near centroids the first.
 
     Rows lie along the last axis, so that a minimum is one of vectors. Without the barriers the
-    product is computed again for each of its uses; an ``argmin`` is ten times slower.
+    product is computed again for each of its uses; an ``argmin`` is ten times slower. Where
+    nothing is a number the label is k.
     """
-    k = columns.shape[0]
     values = lax.optimization_barrier(columns @ Z.T)
-    least = lax.optimization_barrier(jnp.min(values + last[:, None], axis=0))
+    least = lax.optimization_barrier(jnp.min(values, axis=0))
     place = lax.broadcasted_iota(jnp.int32, values.shape, 0)
-    near = values + last[:, None] <= least[None]
-    return lax.optimization_barrier(jnp.min(jnp.where(near, place, k), axis=0))
+    near = jnp.where(values <= least[None], place, columns.shape[0])
+    return lax.optimization_barrier(jnp.min(near, axis=0))
 
 
-def _segments(labels, weight, Z, k):
-    """Σ sᵢ (zᵢ, 1) for each label."""
-    moved = jnp.concatenate([weight[:, None] * Z, weight[:, None]], axis=1)
-    return jax.ops.segment_sum(moved, labels, num_segments=k)
+def _sums(labels, weight, Z, like):
+    """Σ sᵢ (zᵢ, 1) for each label, of which there are as many as rows of ``like``."""
+    return jax.ops.segment_sum(weight[:, None] * Z, labels, num_segments=like.shape[0])
 
 
-def _products(labels, weight, Z, k):
+def _products(labels, weight, Z, like):
     """The same as a product with indicators: adding to few places is slow on an accelerator."""
-    own = (jnp.arange(k, dtype=jnp.int32)[:, None] == labels[None]).astype(Z.dtype)
-    return own @ jnp.concatenate([weight[:, None] * Z, weight[:, None]], axis=1)
+    own = (jnp.arange(like.shape[0], dtype=jnp.int32)[:, None] == labels[None]).astype(Z.dtype)
+    return own @ (weight[:, None] * Z)
+
+
+_segments = custom_vmap(_sums)
+
+
+@_segments.def_vmap
+def _(size, batched, labels, weight, Z, like):
+    """Lanes over the same rows share a product where centroids are few, as in a sweep."""
+    few = like.shape[-2] <= _FEW and batched[0] and not batched[1] and not batched[2]
+    lanes = [0 if many else None for many in batched]
+    return jax.vmap(_products if few else _sums, lanes)(labels, weight, Z, like), True

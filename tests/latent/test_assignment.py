@@ -1,5 +1,6 @@
 """Which centroid each row is nearest to: eq. (1)–(3), in blocks."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -64,8 +65,9 @@ def test_blocks_of_rows_change_nothing(monkeypatch):
 
 def test_products_with_indicators_are_sums_of_segments():
     rng = np.random.default_rng(2)
-    labels, s = jnp.asarray(rng.integers(5, size=50)), jnp.asarray(rng.uniform(size=50))
-    Z = jnp.asarray(rng.normal(size=(50, 3)))
-    np.testing.assert_allclose(
-        assignment._products(labels, s, Z, 5), assignment._segments(labels, s, Z, 5), rtol=1e-12
-    )
+    labels, s = jnp.asarray(rng.integers(5, size=(4, 50))), jnp.asarray(rng.uniform(size=50))
+    Z, like = jnp.asarray(rng.normal(size=(50, 3))), jnp.zeros((5, 3))
+    single = [assignment._sums(a, s, Z, like) for a in labels]
+    np.testing.assert_allclose(assignment._products(labels[0], s, Z, like), single[0], rtol=1e-12)
+    lanes = jax.vmap(lambda a: assignment._segments(a, s, Z, like))(labels)
+    np.testing.assert_allclose(lanes, single, rtol=1e-12)
