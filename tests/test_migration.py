@@ -8,14 +8,16 @@ import numpy as np
 import pytest
 import sklearn.metrics
 import sklearn.model_selection
+from sklearn.cluster import KMeans
 from sklearn.linear_model import LinearRegression, LogisticRegression, Perceptron, Ridge
 from sklearn.model_selection import KFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from mlmath import evaluate, rows
-from mlmath.evaluate import curves, grids, metrics, probabilities, selection
+from mlmath.evaluate import clusters, curves, grids, metrics, probabilities, selection
 from mlmath.evaluate.folds import Folds
+from mlmath.latent import kmeans
 from mlmath.linear import (
     least_squares,
     logistic_regression,
@@ -52,7 +54,7 @@ def _data(n=60):
 
 
 NAMES = {
-    **vars(sklearn.model_selection),
+    **vars(sklearn.model_selection), "KMeans": KMeans, "kmeans": kmeans, "clusters": clusters,
     "LinearRegression": LinearRegression, "LogisticRegression": LogisticRegression, "Ridge": Ridge,
     "Perceptron": Perceptron, "StandardScaler": StandardScaler, "np": np, "jax": jax,
     "sklearn": sklearn, "masks": masks, "evaluate": evaluate, "curves": curves,
