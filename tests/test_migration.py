@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import sklearn.metrics
 import sklearn.model_selection
+from sklearn.cluster import KMeans
 from sklearn.decomposition import PCA, IncrementalPCA
 from sklearn.linear_model import LinearRegression, LogisticRegression, Perceptron, Ridge
 from sklearn.model_selection import KFold
@@ -17,10 +18,10 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from mlmath import evaluate, rows
-from mlmath.evaluate import curves, grids, metrics, probabilities, selection
+from mlmath.evaluate import clusters, curves, grids, metrics, probabilities, selection
 from mlmath.evaluate.folds import Folds
 from mlmath.kernels import nearest_neighbors
-from mlmath.latent import pca
+from mlmath.latent import kmeans, pca
 from mlmath.linear import (
     least_squares,
     logistic_regression,
@@ -57,7 +58,7 @@ def _data(n=60):
 
 
 NAMES = {
-    **vars(sklearn.model_selection),
+    **vars(sklearn.model_selection), "KMeans": KMeans, "kmeans": kmeans, "clusters": clusters,
     "LinearRegression": LinearRegression, "LogisticRegression": LogisticRegression, "Ridge": Ridge,
     "Perceptron": Perceptron, "StandardScaler": StandardScaler, "np": np, "jax": jax,
     "PCA": PCA, "IncrementalPCA": IncrementalPCA, "pca": pca,

@@ -3,7 +3,8 @@
 Let rows xᵢ have weights sᵢ and labels in clusters A of weight N_A, and d be Euclidean. For row i in
 A the mean distance to its own cluster and to the next one are
 
-    aᵢ = Σ_{l∈A} sₗ d(xᵢ, xₗ) / (N_A − min(sᵢ, 1)),    bᵢ = min_{B≠A} Σ_{l∈B} sₗ d(xᵢ, xₗ) / N_B   (1)
+    aᵢ = Σ_{l∈A} sₗ d(xᵢ, xₗ) / (N_A − min(sᵢ, 1))                              (1)
+    bᵢ = min_{B≠A} Σ_{l∈B} sₗ d(xᵢ, xₗ) / N_B
 
 and its silhouette, in [−1, 1], is
 
@@ -19,8 +20,8 @@ and the number of clusters the smallest k with
 
     gap(k) ≥ gap(k′) − σ(k′),        k′ the next size                               (4)
 
-or the last. The elbow of inertias falling from W₁ at k₁ to W_m at k_m is the size that lies farthest
-below the chord between the ends,
+or the last. The elbow of inertias falling from W₁ at k₁ to W_m at k_m is the size that lies
+farthest below the chord between the ends,
 
     (k_m − k)/(k_m − k₁) − (W(k) − W_m)/(W₁ − W_m)                                  (5)
 

@@ -30,7 +30,7 @@ derivative in the centroids where it begins is 0, and that of L is the envelope 
 
 Law of the weights: :func:`fit` is exact; what draws rows draws them in proportion to sᵢ.
 
-Time O(nkd) per step, memory X and a block (``latent.lloyd``), never n × k.
+Time O(nkd) per step, memory X and a block (``latent.assignment``), never n × k.
 
 >>> import jax, jax.numpy as jnp
 >>> from mlmath.latent import kmeans
@@ -63,7 +63,7 @@ from jaxtyping import Array, Float, Int
 from mlmath.arrays import Count, Real, Scalar
 from mlmath.certificate import Certificate, certify, superlinear_tolerance
 from mlmath.compiled import compiled
-from mlmath.latent import lloyd
+from mlmath.latent import assignment, lloyd
 from mlmath.latent.centroids import Params, loss, objective, predict, transform
 from mlmath.latent.minibatch import MinibatchFit, fit_minibatch
 from mlmath.latent.seeding import init_plus_plus, init_random
@@ -129,14 +129,14 @@ def fit(
         ValueError: if there are no centroids, more than rows, or no columns.
     """
     X, weight = present_rows(X, sample_weight)
-    start = lloyd.checked(centroids, X)
+    start = assignment.checked(centroids, X)
     tolerance = superlinear_tolerance(X) if tolerance is None else tolerance
-    rows = lloyd.frame(X, weight)
-    null = lloyd.spread(rows)
+    rows = assignment.frame(X, weight)
+    null = assignment.spread(rows)
     state = _descended(rows, lax.stop_gradient(start), null * tolerance, max_steps)
     found = _answer(X, weight, start, rows, state)
     value = gram.row_sum(_inertia, (X, weight, state.ahead.labels), found)
-    signed = lloyd.after(rows.weight, lax.stop_gradient(value))
+    signed = assignment.after(rows.weight, lax.stop_gradient(value))
     gain = jnp.where((signed >= 0).all(), state.ahead.gain, jnp.nan)
     lost = lax.stop_gradient(0 * (null + jnp.sum(start)))  # NaN if no answer exists, in any lane
     return Fit(
@@ -156,7 +156,7 @@ def _descended(rows, start, enough, max_steps):
         now = state.ahead.centroids
         return _State(state.now, state.ahead.taken, now, ahead, state.steps + 1)
 
-    n, first = rows.X.shape[0], lloyd.coordinates(rows, start)
+    n, first = rows.X.shape[0], assignment.coordinates(rows, start)
     nowhere, none = jnp.zeros(n, jnp.int32), jnp.full(first.shape[0], n, jnp.int32)
     ahead = lloyd.Step(first, none, jnp.zeros_like(rows.unit), nowhere)
     state = _State(first, none, first, ahead, jnp.asarray(-1, jnp.int32))
@@ -172,14 +172,14 @@ def _descended(rows, start, enough, max_steps):
 def _answer(X, weight, start, rows, state):
     """Centroids that the steps found, with the derivative of eq. (4), or of the row they took."""
     begin = (state.steps == 0) & (state.taken == X.shape[0])
-    return jnp.where(begin[:, None], start, lloyd.points(rows, state.now))
+    return jnp.where(begin[:, None], start, assignment.points(rows, state.now))
 
 
 @_answer.defjvp
 @jax.default_matmul_precision("highest")
 def _(primals, tangents):
-    X, _, _, rows, state = primals
-    labels = lloyd.assign(rows, state.before).labels
+    _, _, _, rows, state = primals
+    labels = assignment.assign(rows, state.before).labels
 
     def means(X, weight, start):
         sums = gram.row_sum(_sums, (X, weight, labels), rows.origin, start)

@@ -14,26 +14,17 @@ inertia L falls by at least
 
     Σⱼ Nⱼ ‖cⱼ − mⱼ‖² + Σ_f s_f minⱼ ‖x_f − mⱼ‖²                                  (3)
 
-the second sum over the rows of (2), each before it was taken.
+the second sum over the rows of (2), each before it was taken. Distances do not know how often a
+row is repeated, so that (2) is the same for weights as for repetitions.
 
-Nearest is found by
-
-    κⱼ(z) = −2 cⱼ·z + ‖cⱼ‖²,        zᵢ = (xᵢ − o)·2⁻ᵉ                             (4)
-
-one product of matrices for a block of rows: o is near their mean, so that rounding is relative
-to their spread, and 2ᵉ near the largest |x − o|, so that no square leaves the dtype. A row whose
-two nearest centroids differ by less than the rounding of (4), about (d + 6) ε times the square
-of the spread, may go to either.
-
-Rows that are sharded over devices stay where they are. Time O(nkd), memory a block of 2¹⁹ numbers
-(2²⁴ on an accelerator) and a label per row.
+Time O(nkd), and as much again for each empty cluster; memory as in ``latent.assignment``.
 
 >>> import jax.numpy as jnp
->>> from mlmath.latent import lloyd
->>> rows = lloyd.frame(jnp.array([[0.0], [1.0], [9.0]]), jnp.ones(3))
->>> clusters = lloyd.assign(rows, lloyd.coordinates(rows, jnp.array([[0.0], [5.0]])))
->>> print(clusters.labels, clusters.totals)
-[0 0 1] [2. 1.]
+>>> from mlmath.latent import assignment, lloyd
+>>> rows = assignment.frame(jnp.array([[0.0], [1.0], [9.0]]), jnp.ones(3))
+>>> ahead = lloyd.step(rows, assignment.coordinates(rows, jnp.array([[0.0], [5.0]])))
+>>> print(assignment.points(rows, ahead.centroids).T)
+[[0.5 9. ]]
 
 References:
     Lloyd (1982), Least squares quantization in PCM, IEEE Transactions on Information Theory
@@ -42,137 +33,25 @@ References:
         Computer Science 38, §2 (the farthest row).
 """
 
-import math
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
 from mlmath.arrays import Real
-from mlmath.linalg import gram
+from mlmath.latent.assignment import Frame, assign, coordinates
 
-__all__ = [
-    "Clusters",
-    "Frame",
-    "Step",
-    "after",
-    "assign",
-    "checked",
-    "coordinates",
-    "frame",
-    "points",
-    "spread",
-    "step",
-]
-
-_BLOCK = 2**19  # numbers of eq. (4) at a time: they fit the cache
-_WIDE_BLOCK = 2**24  # on an accelerator
-
-
-class Frame(NamedTuple):
-    """Rows and the coordinates (4) in which distances are compared."""
-
-    X: Float[Array, "n d"]
-    weight: Float[Array, " n"]
-    origin: Float[Array, " d"]  # o
-    unit: Float[Array, ""]  # 2ᵉ
-
-
-class Clusters(NamedTuple):
-    """Outcome of :func:`assign`."""
-
-    labels: Int[Array, " n"]  # of the nearest centroid; k where a number is not finite
-    sums: Float[Array, "k d"]  # Σ sᵢ zᵢ
-    totals: Float[Array, " k"]  # Nⱼ
+__all__ = ["Step", "step"]
 
 
 class Step(NamedTuple):
     """Outcome of :func:`step`."""
 
-    centroids: Float[Array, "k d"]  # after the step, in coordinates (4)
+    centroids: Float[Array, "k d"]  # after the step, in the coordinates of ``assignment``
     taken: Int[Array, " k"]  # f of the clusters that were empty, else n
-    gain: Float[Array, ""]  # eq. (3), in coordinates (4)
+    gain: Float[Array, ""]  # eq. (3), in the coordinates of ``assignment``
     labels: Int[Array, " n"]  # of the rows before the step
-
-
-def checked(centroids: Float[Real, "k d"], X: Float[Real, "n d"]) -> Float[Array, "k d"]:
-    """``centroids`` in the dtype of X.
-
-    Raises:
-        ValueError: if there are no centroids, more than rows, or no columns.
-    """
-    k, (n, d) = centroids.shape[0], X.shape
-    if d == 0:
-        raise ValueError("X must have at least one column, got none.")
-    if not 1 <= k <= n:
-        raise ValueError(f"there must be from 1 to {n} centroids, as many as rows; got {k}.")
-    return jnp.asarray(centroids, X.dtype)
-
-
-def frame(X: Float[Real, "n d"], weight: Float[Real, " n"]) -> Frame:
-    """Rows with the origin and the unit of the coordinates (4); the two have no derivative."""
-    X, weight = lax.stop_gradient((jnp.asarray(X), jnp.asarray(weight)))
-    present = (weight != 0)[:, None]
-    high = jnp.max(jnp.where(present, X, -jnp.inf), axis=0)
-    low = jnp.min(jnp.where(after(present, high), X, jnp.inf), axis=0)
-    rows = after(present, low).astype(X.dtype)
-    sums = jnp.sum(jnp.concatenate([jnp.where(present, X, 0), rows], axis=1), axis=0)
-    extent = high - low
-    grain = jnp.ldexp(jnp.ones_like(extent), jnp.frexp(extent)[1] - 3)
-    mean = jnp.round((sums[:-1] / sums[-1] - low) / grain) * grain + low
-    origin = jnp.where((extent > 0) & jnp.isfinite(mean), mean, low)
-    farthest = jnp.max(jnp.maximum(high - origin, origin - low))
-    usable = (farthest > 0) & jnp.isfinite(farthest)
-    unit = jnp.ldexp(jnp.ones_like(farthest), jnp.frexp(jnp.where(usable, farthest, 1))[1])
-    return Frame(X, weight, origin, unit)
-
-
-def after(a: Any, first: Any) -> Any:
-    """``a``, once ``first`` is known.
-
-    Sums over devices that wait for nothing can stop a program for ever: each device may begin
-    with another one.
-    """
-    return lax.optimization_barrier((a, first))[0]
-
-
-def coordinates(rows: Frame, X: Float[Real, "m d"]) -> Float[Array, "m d"]:
-    """Coordinates z of points, eq. (4)."""
-    return (jnp.asarray(X) - rows.origin[None]) / rows.unit
-
-
-def points(rows: Frame, Z: Float[Real, "m d"]) -> Float[Array, "m d"]:
-    """Points of which Z are the :func:`coordinates`."""
-    return rows.origin[None] + rows.unit * jnp.asarray(Z)
-
-
-def spread(rows: Frame) -> Float[Array, ""]:
-    """Σᵢ sᵢ‖zᵢ − z̄‖², the inertia of the mean alone, in coordinates (4)."""
-    origin = rows.origin, rows.unit
-    sums = gram.row_sum(_moments, (rows.X, rows.weight), *origin)
-    return gram.row_sum(_squares, (rows.X, rows.weight), sums[:-1] / sums[-1], *origin)
-
-
-def assign(
-    rows: Frame, centroids: Float[Real, "k d"], *, present: Bool[Real, " k"] | None = None
-) -> Clusters:
-    """Nearest centroid of each row by eq. (4), and the sums (1).
-
-    Args:
-        rows: the rows.
-        centroids: cⱼ in coordinates (4).
-        present: which centroids there are; all if None.
-    """
-    columns = -2 * jnp.asarray(centroids)
-    last = jnp.sum((columns / 2) ** 2, axis=1)
-    last = last if present is None else jnp.where(jnp.asarray(present), last, jnp.inf)
-    return lax.platform_dependent(
-        rows, columns, last,
-        cpu=lambda *a: _by_blocks(*a, _BLOCK, _segments),
-        default=lambda *a: _by_blocks(*a, _WIDE_BLOCK, _products),
-    )  # fmt: skip
 
 
 def step(
@@ -182,7 +61,7 @@ def step(
 
     Args:
         rows: the rows.
-        centroids: cⱼ in coordinates (4).
+        centroids: cⱼ in the coordinates of ``assignment``.
         present: which centroids there are; all if None. The others stay what they are.
     """
     n, k = rows.X.shape[0], centroids.shape[0]
@@ -221,81 +100,3 @@ def _farthest(rows, centroids, present):
     own = index == f
     z = jnp.sum(jnp.where(own[:, None], Z, 0), axis=0)
     return f, z, jnp.sum(jnp.where(own, rows.weight * squares, 0))
-
-
-def _moments(X, weight, origin, unit):
-    """Σᵢ sᵢ (zᵢ, 1)."""
-    Z = (X - origin[None]) / unit
-    return jnp.sum(jnp.concatenate([weight[:, None] * Z, weight[:, None]], axis=1), axis=0)
-
-
-def _squares(X, weight, mean, origin, unit):
-    Z = (X - origin[None]) / unit - mean[None]
-    return jnp.sum(weight * jnp.sum(Z**2, axis=1))
-
-
-def _by_blocks(rows, columns, last, most, summed):
-    """Blocks of rows one after the other; each shard goes through its own."""
-    n, d = rows.X.shape
-    k = columns.shape[0]
-    shards = math.gcd(n, math.lcm(*range(1, jax.device_count() + 1)))  # of any of the devices
-    per_shard = n // shards
-    X, weight = rows.X.reshape(shards, per_shard, d), rows.weight.reshape(shards, per_shard)
-
-    def block(x, s):
-        Z = (x - rows.origin[None]) / rows.unit
-        labels = _nearest(columns, last, Z)
-        return labels, summed(labels, s, Z, k)
-
-    def part(first, size):
-        cut = (lax.dynamic_slice_in_dim(a, first, size, axis=1) for a in (X, weight))
-        return jax.vmap(block)(*cut)
-
-    def add(i, state):
-        labels, total = state
-        new, more = part(i * size, size)
-        return lax.dynamic_update_slice_in_dim(labels, new, i * size, axis=1), total + more
-
-    size = max(1, most // (shards * max(k, d)))
-    if size >= per_shard:
-        labels, total = part(0, per_shard)
-        return _clusters(labels, total)
-    labels = jnp.zeros((shards, per_shard), jnp.int32)
-    total = jnp.zeros((shards, k, d + 1), columns.dtype)
-    labels, total = lax.fori_loop(0, per_shard // size, add, (labels, total))
-    if rest := per_shard % size:
-        new, more = part(per_shard - rest, rest)
-        labels, total = labels.at[:, per_shard - rest :].set(new), total + more
-    return _clusters(labels, total)
-
-
-def _clusters(labels, total):
-    """Results of the shards put together."""
-    total = jnp.sum(total, axis=0)
-    return Clusters(labels.reshape(-1), total[:, :-1], total[:, -1])
-
-
-def _nearest(columns, last, Z):
-    """Labels by eq. (4); of equally near centroids the first, k where none is.
-
-    Rows lie along the last axis, so that a minimum is one of vectors. Without the barriers the
-    product is computed again for each of its uses; an ``argmin`` is ten times slower.
-    """
-    k = columns.shape[0]
-    values = lax.optimization_barrier(columns @ Z.T)
-    least = lax.optimization_barrier(jnp.min(values + last[:, None], axis=0))
-    place = lax.broadcasted_iota(jnp.int32, values.shape, 0)
-    near = values + last[:, None] <= least[None]
-    return lax.optimization_barrier(jnp.min(jnp.where(near, place, k), axis=0))
-
-
-def _segments(labels, weight, Z, k):
-    """Σ sᵢ (zᵢ, 1) for each label."""
-    moved = jnp.concatenate([weight[:, None] * Z, weight[:, None]], axis=1)
-    return jax.ops.segment_sum(moved, labels, num_segments=k)
-
-
-def _products(labels, weight, Z, k):
-    """The same as a product with indicators: adding to few places is slow on an accelerator."""
-    own = (jnp.arange(k, dtype=jnp.int32)[:, None] == labels[None]).astype(Z.dtype)
-    return own @ jnp.concatenate([weight[:, None] * Z, weight[:, None]], axis=1)

@@ -44,7 +44,7 @@ from jaxtyping import Array, Float, Int
 from mlmath.arrays import Key, Real, Scalar
 from mlmath.certificate import Certificate, certify, superlinear_tolerance
 from mlmath.compiled import compiled
-from mlmath.latent import lloyd
+from mlmath.latent import assignment, lloyd
 from mlmath.latent.centroids import Params, objective
 from mlmath.statistics.weights import present_rows
 
@@ -97,19 +97,19 @@ def fit_minibatch(
     if batch_size < 1 or steps < 1:
         raise ValueError(f"batch_size and steps must be at least 1, got {batch_size} and {steps}.")
     X, weight = present_rows(X, sample_weight)
-    start = lloyd.checked(centroids, X)
-    rows = lloyd.frame(X, weight)
-    null = lloyd.spread(rows)
+    start = assignment.checked(centroids, X)
+    rows = assignment.frame(X, weight)
+    null = assignment.spread(rows)
     table = _table(rows.weight)
-    C = lloyd.coordinates(rows, start)
+    C = assignment.coordinates(rows, start)
     v = jnp.zeros_like(C[:, 0]) if counts is None else jnp.asarray(counts, C.dtype)
 
     def step(state, t):
         C, v = state
         drawn = _drawn(jax.random.fold_in(key, t), table, batch_size)
-        batch = lloyd.Frame(rows.X[drawn], jnp.ones_like(C, shape=batch_size), *rows[2:])
-        labels = lloyd.assign(batch, lax.stop_gradient(C)).labels
-        Z = lloyd.coordinates(rows, X[drawn])
+        batch = assignment.Frame(rows.X[drawn], jnp.ones_like(C, shape=batch_size), *rows[2:])
+        labels = assignment.assign(batch, lax.stop_gradient(C)).labels
+        Z = assignment.coordinates(rows, X[drawn])
         shown = jnp.concatenate([Z, jnp.ones_like(Z[:, :1])], axis=1)
         sums = jax.ops.segment_sum(shown, labels, num_segments=C.shape[0])
         m = sums[:, -1]
@@ -119,9 +119,9 @@ def fit_minibatch(
     C, v = lax.scan(step, (C, v), jnp.arange(steps))[0]
     ahead = lloyd.step(rows, lax.stop_gradient(C))
     lost = lax.stop_gradient(0 * (null + jnp.sum(start)))  # NaN if no answer exists
-    params = Params(lloyd.points(rows, C) + lost)
+    params = Params(assignment.points(rows, C) + lost)
     value = objective(params, X, sample_weight=weight)
-    signed = lloyd.after(rows.weight, lax.stop_gradient(value))
+    signed = assignment.after(rows.weight, lax.stop_gradient(value))
     gain = jnp.where((signed >= 0).all(), ahead.gain, jnp.nan)
     tolerance = superlinear_tolerance(X) if tolerance is None else tolerance
     return MinibatchFit(params, certify(value, gain, null, steps=steps, tolerance=tolerance), v)

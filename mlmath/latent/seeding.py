@@ -48,7 +48,7 @@ from jaxtyping import Array, Float, Int
 
 from mlmath.arrays import Key, Real
 from mlmath.compiled import compiled
-from mlmath.latent import lloyd
+from mlmath.latent import assignment
 from mlmath.linalg import gram
 from mlmath.statistics.weights import known, present_rows
 
@@ -104,31 +104,31 @@ def init_plus_plus(
         ValueError: if k is not from 1 to the number of rows, or there are no columns.
     """
     X, weight, lost = _given(X, sample_weight, k)
-    rows = lloyd.frame(X, weight)
+    rows = assignment.frame(X, weight)
     candidates = 2 + math.floor(math.log(k))
 
     def pick(j, state):
         squares, chosen = state
         chance = weight * squares
         chance = jnp.where(jnp.sum(chance) > 0, chance, weight)  # every row is a centroid
-        drawn = draw(jax.random.fold_in(key, j), chance, count=candidates)
-        points = lloyd.coordinates(rows, X[drawn])
+        drawn = draw(jax.random.fold_in(key, j), chance, candidates)
+        points = assignment.coordinates(rows, X[drawn])
         left = gram.row_sum(
             _potentials, (X, weight, squares), points, rows.origin, rows.unit
         )  # fmt: skip
         best = jnp.argmin(left)
         i, point = drawn[best], points[best]
-        apart = jnp.sum((lloyd.coordinates(rows, X) - point[None]) ** 2, axis=1)
+        apart = jnp.sum((assignment.coordinates(rows, X) - point[None]) ** 2, axis=1)
         return jnp.minimum(squares, apart), chosen.at[j].set(i)
 
-    first = draw(jax.random.fold_in(key, 0), weight, count=1)[0]
-    point = lloyd.coordinates(rows, X[first][None])
-    squares = jnp.sum((lloyd.coordinates(rows, X) - point) ** 2, axis=1)
+    first = draw(jax.random.fold_in(key, 0), weight, 1)[0]
+    point = assignment.coordinates(rows, X[first][None])
+    squares = jnp.sum((assignment.coordinates(rows, X) - point) ** 2, axis=1)
     chosen = jnp.zeros(k, jnp.int32).at[0].set(first)
     return X[lax.fori_loop(1, k, pick, (squares, chosen))[1]] + lost
 
 
-def draw(key: Key, chance: Float[Real, " n"], *, count: int) -> Int[Array, " c"]:
+def draw(key: Key, chance: Float[Real, " n"], count: int) -> Int[Array, " c"]:
     """Draw rows, with replacement, in proportion to ``chance``; never one of chance 0.
 
     Sums run over √n groups of √n rows, so that float32 tells the rows apart.

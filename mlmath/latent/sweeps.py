@@ -35,6 +35,7 @@ References:
 """
 
 import math
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -46,7 +47,7 @@ from jaxtyping import Array, Float, Int
 from mlmath.arrays import Count, Key, Real, Scalar
 from mlmath.certificate import Certificate, certify, superlinear_tolerance
 from mlmath.compiled import compiled
-from mlmath.latent import lloyd
+from mlmath.latent import assignment, lloyd
 from mlmath.latent.seeding import init_plus_plus
 from mlmath.linalg.nearest import nearest
 from mlmath.statistics.weights import present_rows
@@ -106,8 +107,8 @@ def sweep(
     if not 1 <= min(sizes) <= max(sizes) <= X.shape[0]:
         raise ValueError(f"sizes must be from 1 to the {X.shape[0]} rows of X, got {sizes}.")
     starts = _starts(jax.random.split(key, seeds), X, weight, sizes)
-    rows = lloyd.frame(X, weight)
-    null = lloyd.spread(rows)
+    rows = assignment.frame(X, weight)
+    null = assignment.spread(rows)
     tolerance = superlinear_tolerance(X) if tolerance is None else tolerance
     present = np.repeat(np.arange(max(sizes)) < np.array(sizes)[:, None], seeds, axis=0)
     ended = _run(rows, starts, jnp.asarray(present), null * tolerance, max_steps)
@@ -120,19 +121,18 @@ def _starts(keys, X, weight, sizes):
     alike = {k: math.floor(math.log(k)) for k in sizes}
     for many in set(alike.values()):
         group = [k for k in sizes if alike[k] == many]
-        drawn = lax.map(
-            lambda key, k=max(group): init_plus_plus(key, X, k=k, sample_weight=weight), keys
-        )
+        draw = partial(init_plus_plus, X=X, k=max(group), sample_weight=weight)
+        drawn = lax.map(draw, keys)
         for k in group:
             starts[k] = jnp.pad(drawn[:, :k], ((0, 0), (0, most - k), (0, 0)))
     return jnp.concatenate([starts[k] for k in sizes])
 
 
 def _run(rows, starts, present, enough, max_steps):
-    """Centroids, gain and steps of each lane at its end, in coordinates of ``lloyd``."""
-    lanes, k, d = starts.shape
+    """Centroids, gain and steps of each lane at its end, in the coordinates of ``assignment``."""
+    lanes, k, _ = starts.shape
     n = rows.X.shape[0]
-    starts = jax.vmap(lambda C: lloyd.coordinates(rows, C))(starts)
+    starts = jax.vmap(lambda C: assignment.coordinates(rows, C))(starts)
     slots = min(lanes, max(1, _COLUMNS // k))
 
     def advance(state):
@@ -167,7 +167,7 @@ def _run(rows, starts, present, enough, max_steps):
 def _judged(rows, ended, present, null, tolerance, sizes):
     """Certificates of all lanes, and the best seed of each size."""
     C, gain, steps = ended
-    C = jax.vmap(lambda Z: lloyd.points(rows, Z))(C) + 0 * null  # NaN if no answer exists
+    C = jax.vmap(lambda Z: assignment.points(rows, Z))(C) + 0 * null  # NaN if no answer exists
     C = jnp.where(present[:, :, None], C, jnp.inf)
 
     def inertia(lane):
@@ -175,7 +175,7 @@ def _judged(rows, ended, present, null, tolerance, sizes):
         return jnp.sum(rows.weight * apart)
 
     value = lax.map(inertia, (C, present)) + 0 * null
-    signed = lloyd.after(rows.weight, value)
+    signed = assignment.after(rows.weight, value)
     gain = jnp.where((signed >= 0).all(), gain, jnp.nan)
     certificate = jax.vmap(
         lambda value, gain, steps: certify(value, gain, null, steps=steps, tolerance=tolerance)

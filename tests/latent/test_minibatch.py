@@ -49,7 +49,7 @@ def test_many_rows_come_near_lloyds_answer(iris):
 
 
 def test_a_run_goes_on_with_its_counts(iris):
-    X, C, s = iris
+    X, C, _ = iris
     run = kmeans.fit_minibatch(jax.random.key(1), C, X, batch_size=64, steps=9)
     more = kmeans.fit_minibatch(
         jax.random.key(2), run.params.centroids, X, batch_size=64, steps=1, counts=run.counts

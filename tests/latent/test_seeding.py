@@ -73,7 +73,7 @@ def test_plus_plus_draws_by_squared_distance_and_keeps_the_best_candidate():
 def test_draws_come_in_proportion_however_many_groups():
     chance = np.array([0.0, 3.0, 0.0, 1.0, 2.0, 0.0, 4.0, 0.0])
     for n in (1, 4, 5, 8):
-        found = seeding.draw(jax.random.key(n), chance[:n] + (n == 1), count=_DRAWS)
+        found = seeding.draw(jax.random.key(n), chance[:n] + (n == 1), _DRAWS)
         counts = np.bincount(found, minlength=n)
         some = chance[:n] + (n == 1) > 0
         assert counts[~some].sum() == 0
@@ -134,7 +134,7 @@ def test_float32_draws_from_a_million_rows_in_proportion():
     """Sums of float32 over all rows would not tell a row of 1e-6 from its neighbours."""
     n = 1_000_000
     chance = jnp.where(jnp.arange(n) % 2 == 1, 1.0, 0.0).astype(jnp.float32)
-    found = np.asarray(seeding.draw(jax.random.key(3), chance, count=50_000))
+    found = np.asarray(seeding.draw(jax.random.key(3), chance, 50_000))
     assert (found % 2 == 1).all()
     counts = np.bincount(found // (n // 50), minlength=50)
     assert chisquare(counts).pvalue > 1e-3
