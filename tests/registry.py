@@ -223,8 +223,7 @@ CASES += [
 ]  # fmt: skip
 
 CASES += [
-    _mixture("full_mixture", full_mixture, _full, 2, {}),
-    _mixture("full_mixture, with a prior", full_mixture, _full, 3, {"prior_rows": 2.5}),
+    _mixture("full_mixture", full_mixture, _full, 3, {"prior_rows": 2.5}),
     _mixture("tied_mixture", tied_mixture, _tied, 2, {"prior_rows": 2.5}),
     _mixture("diagonal_mixture", diagonal_mixture, _diagonal, 2, {"prior_rows": 2.5}),
     _mixture("spherical_mixture", spherical_mixture, _spherical, 2, {}),

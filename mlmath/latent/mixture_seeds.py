@@ -32,7 +32,8 @@ from jax import lax
 from jaxtyping import Float
 
 from mlmath.arrays import Count, Key, Real
-from mlmath.latent.gaussian_mixture import Family, Params, standardised
+from mlmath.latent.expectation_maximisation import standardised
+from mlmath.latent.gaussian_mixture import Family, Params
 from mlmath.statistics.weights import present_rows
 
 __all__ = ["init"]

@@ -36,7 +36,7 @@ from jaxtyping import Array, Float, Int
 from mlmath.arrays import Count, Key, Real, Scalar
 from mlmath.certificate import Certificate
 from mlmath.compiled import compiled
-from mlmath.latent import gaussian_mixture, mixture_seeds
+from mlmath.latent import expectation_maximisation, gaussian_mixture, mixture_seeds
 from mlmath.statistics.weights import present_rows
 
 __all__ = ["Sweep", "best", "sweep"]
@@ -92,7 +92,7 @@ def sweep(
     def lane(key, k):
         start = mixture_seeds.init(family, key, X, k=max(sizes), present=k, sample_weight=weight)
         scale = k.astype(X.dtype) ** (-2 / d) if prior_scale is None else prior_scale
-        found, certificate = gaussian_mixture.maximise(
+        found, certificate = expectation_maximisation.maximise(
             family, start, X, prior_rows, scale,
             sample_weight=weight, tolerance=tolerance, max_steps=max_steps,
         )  # fmt: skip

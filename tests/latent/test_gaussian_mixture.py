@@ -91,6 +91,17 @@ def start_of(kind, X, k=3):
     return MODULES[kind].Params(weights, means, shaped(kind, S, np.ones(k)))
 
 
+def fit(kind, start, X, s=None, *, prior_rows=0.0, prior_scale=0.3, tolerance=0.0, max_steps=3000):
+    """One program for each kind, shape and dtype."""
+    dtype = X.dtype
+    return MODULES[kind].fit(
+        jax.tree.map(lambda a: np.asarray(a, dtype), start), X,
+        prior_rows=np.asarray(prior_rows, dtype), prior_scale=np.asarray(prior_scale, dtype),
+        sample_weight=np.ones(len(X), dtype) if s is None else np.asarray(s, dtype),
+        tolerance=np.asarray(tolerance, dtype), max_steps=np.asarray(max_steps),
+    )  # fmt: skip
+
+
 @every
 def test_densities_and_responsibilities_are_their_definitions(kind, data):
     X, _ = data
