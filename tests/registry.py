@@ -132,13 +132,13 @@ def _groups(d, k, seed=3):
 
 
 def _by_turns(module, shape, k):
-    """Groups of every k-th row, each with the covariance of all rows."""
+    """Groups of every k-th row, each with a part of the covariance of all rows."""
 
     def begin(X):
         d = X.shape[1]
         means = np.stack([X[j::k].mean(0, dtype=np.float64) for j in range(k)])
         with np.errstate(over="ignore"):
-            total = np.cov(X.T.astype(float)).reshape(d, d).astype(X.dtype)
+            total = (np.cov(X.T.astype(float)).reshape(d, d) / 8).astype(X.dtype)
         return module.Params(np.full(k, 1 / k, X.dtype), means.astype(X.dtype), shape(total, k))
 
     return begin

@@ -22,9 +22,8 @@ responsibilities with the features again. This forgets of a component what is sm
 √(16 ε) of its distance from the mean of all rows: one that shrinks so far has no next step.
 
 The derivative is that of the point where ∇L = 0, in the coordinates a, b, E of πⱼ e^{aⱼ/√Nⱼ},
-μⱼ + Lⱼbⱼ/√Nⱼ and (I + E_c/√(N_c + κ))U_c, in which the Hessian of (2) is close to the identity, so that
-conjugate gradients take few products and no matrix is formed. It is NaN at a saddle, and where
-the weight of a component tends to 0.
+μⱼ + Lⱼbⱼ/√Nⱼ and (I + E_c/√(N_c + κ))U_c, in which the Hessian of (2) is close to the identity,
+so that conjugate gradients take few products. It is NaN where a weight tends to 0, or at a saddle.
 
 Time O(nkq) per step for q features, memory O(nd), the sums of (1), and a block of rows.
 
@@ -37,7 +36,8 @@ Time O(nkq) per step for q features, memory O(nd), the sums of (1), and a block 
 [ 1. 11.] True
 
 References:
-    Dempster, Laird & Rubin (1977), Maximum likelihood from incomplete data via the EM algorithm, §3.
+    Dempster, Laird & Rubin (1977), Maximum likelihood from incomplete data via the EM
+        algorithm, §3.
     Bishop (2006), Pattern Recognition and Machine Learning, §9.2.2, §9.4.
 """
 
