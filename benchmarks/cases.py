@@ -1,5 +1,7 @@
 """All cases: one file per room of mlmath, listed here."""
 
-from benchmarks import linear, neural, optimize, selection
+from benchmarks import latent, linear, neural, optimize, selection
 
-CASES = {case.name: case for room in (linear, neural, optimize, selection) for case in room.CASES}
+CASES = {
+    case.name: case for room in (latent, linear, neural, optimize, selection) for case in room.CASES
+}

@@ -9,6 +9,7 @@ import pytest
 import sklearn.metrics
 import sklearn.model_selection
 from sklearn.linear_model import LinearRegression, LogisticRegression, Perceptron, Ridge
+from sklearn.mixture import GaussianMixture
 from sklearn.model_selection import KFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -16,6 +17,7 @@ from sklearn.preprocessing import StandardScaler
 from mlmath import evaluate, rows
 from mlmath.evaluate import curves, grids, metrics, probabilities, selection
 from mlmath.evaluate.folds import Folds
+from mlmath.latent import diagonal_mixture, full_mixture, mixture_sweep, tied_mixture
 from mlmath.linear import (
     least_squares,
     logistic_regression,
@@ -54,7 +56,9 @@ def _data(n=60):
 NAMES = {
     **vars(sklearn.model_selection),
     "LinearRegression": LinearRegression, "LogisticRegression": LogisticRegression, "Ridge": Ridge,
-    "Perceptron": Perceptron, "StandardScaler": StandardScaler, "np": np, "jax": jax,
+    "GaussianMixture": GaussianMixture, "full_mixture": full_mixture,
+    "diagonal_mixture": diagonal_mixture, "tied_mixture": tied_mixture,
+    "mixture_sweep": mixture_sweep, "Perceptron": Perceptron, "StandardScaler": StandardScaler, "np": np, "jax": jax,
     "sklearn": sklearn, "masks": masks, "evaluate": evaluate, "curves": curves,
     "make_pipeline": make_pipeline, "compose": compose, "grids": grids, "metrics": metrics,
     "least_squares": least_squares, "logistic_regression": logistic_regression, "ridge": ridge,

@@ -15,13 +15,13 @@ def matrices(v):
 def test_the_functions_are_those_of_diagonal_matrices(v):
     rng = np.random.default_rng(0)
     C, x = matrices(v), rng.normal(size=(2, 3))
-    l, L = diagonal_factors.factor(v, v), dense_factors.factor(C, dense_factors.diagonal(C))
-    u, U = diagonal_factors.inverse(l), dense_factors.inverse(L)
+    s, L = diagonal_factors.factor(v, v), dense_factors.factor(C, dense_factors.diagonal(C))
+    u, U = diagonal_factors.inverse(s), dense_factors.inverse(L)
     other = 1.5 * v[::-1]
     m, M = diagonal_factors.factor(other, other), np.sqrt(matrices(other))
     for name in ("log_determinant",):
         np.testing.assert_allclose(
-            getattr(diagonal_factors, name)(l, 3), getattr(dense_factors, name)(L, 3), rtol=1e-12
+            getattr(diagonal_factors, name)(s, 3), getattr(dense_factors, name)(L, 3), rtol=1e-12
         )
     np.testing.assert_allclose(
         diagonal_factors.divergence(u, m, 3), dense_factors.divergence(U, M, 3), rtol=1e-12
@@ -31,13 +31,13 @@ def test_the_functions_are_those_of_diagonal_matrices(v):
     )
     for name in ("apply", "apply_transposed"):
         np.testing.assert_allclose(
-            getattr(diagonal_factors, name)(l, x), getattr(dense_factors, name)(L, x), rtol=1e-12
+            getattr(diagonal_factors, name)(s, x), getattr(dense_factors, name)(L, x), rtol=1e-12
         )
     ours = diagonal_factors.quadratic(u, 3) @ diagonal_factors.features(x.T)
     right = dense_factors.quadratic(U, 3) @ dense_factors.features(x.T)
     np.testing.assert_allclose(ours, right, rtol=1e-12)
-    np.testing.assert_allclose(diagonal_factors.covariance(l), v, rtol=1e-12)
-    np.testing.assert_allclose(diagonal_factors.compose(l, u), np.ones_like(v), rtol=1e-12)
+    np.testing.assert_allclose(diagonal_factors.covariance(s), v, rtol=1e-12)
+    np.testing.assert_allclose(diagonal_factors.compose(s, u), np.ones_like(v), rtol=1e-12)
     np.testing.assert_allclose(diagonal_factors.congruent(u[:1], v), v / v[:1], rtol=1e-12)
 
 

@@ -8,7 +8,8 @@ from mlmath.latent import diagonal_mixture
 
 def test_two_far_groups_are_found_with_their_own_moments():
     rng = np.random.default_rng(0)
-    first, second = rng.normal(size=(40, 2)) * [1.0, 2.0], rng.normal(size=(20, 2)) + [60.0, 0.0]
+    first = rng.normal(size=(40, 2)) * [1.0, 2.0]
+    second = np.array([60.0, 0.0]) + rng.normal(size=(20, 2))
     X = np.concatenate([first, second])
     fitted = diagonal_mixture.fit(diagonal_mixture.init(jax.random.key(0), X, k=2), X)
     assert fitted.certificate.converged

@@ -88,5 +88,5 @@ def test_what_has_no_likelihood_is_chosen_last():
 
 @pytest.mark.parametrize("sizes", [(), (0, 1), (1, 99)])
 def test_sizes_that_cannot_be_are_refused(sizes):
-    with pytest.raises(ValueError, match="size|rows"):
+    with pytest.raises(ValueError, match=r"size|rows"):
         mixture_sweep.sweep(full_mixture.FAMILY, jax.random.key(0), np.zeros((5, 1)), sizes=sizes)
