@@ -48,7 +48,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Float
+from jaxtyping import Float
 
 from mlmath.arrays import Count, Real, Scalar
 from mlmath.calculus import implicit
@@ -68,7 +68,7 @@ from mlmath.latent.gaussian_mixture import (
 from mlmath.linalg import gram
 from mlmath.statistics.weights import present_rows
 
-__all__ = ["maximise", "standardised"]
+__all__ = ["maximise"]
 
 
 class _State(NamedTuple):
@@ -126,14 +126,6 @@ def maximise(
     )
     covariances = family.shaped(family.factors.covariance(point.factor))
     return Params(point.weights, point.means, covariances), certificate
-
-
-def standardised(
-    family: Family, X: Float[Real, "n d"], weight: Float[Real, " n"]
-) -> Float[Array, "n d"]:
-    """Rows in the units in which T is the identity, about their mean."""
-    frame = _frame(family, *moments(family, jnp.asarray(X), jnp.asarray(weight)))
-    return family.factors.apply(frame.inverse, X - frame.means)
 
 
 def _frame(family, center, total):

@@ -9,7 +9,6 @@ from sklearn.mixture import GaussianMixture
 from mlmath import rows
 from mlmath.latent import (
     diagonal_mixture,
-    expectation_maximisation,
     full_mixture,
     spherical_mixture,
     tied_mixture,
@@ -401,13 +400,3 @@ def test_many_rows_go_block_by_block(data):
     covariances = np.einsum("nk,nki,nkj->kij", r, z, z) / r.sum(0)[:, None, None]
     np.testing.assert_allclose(fitted.params.means, means, rtol=1e-8)
     np.testing.assert_allclose(fitted.params.covariances, covariances, rtol=1e-7, atol=1e-9)
-
-
-def test_the_rows_are_standardised_in_the_shape_of_the_family(data):
-    X, s = data
-    Z = expectation_maximisation.standardised(tied_mixture.FAMILY, X, s)
-    np.testing.assert_allclose(np.cov(Z.T, aweights=s, ddof=0), np.eye(3), atol=1e-12)
-    np.testing.assert_allclose(np.average(Z, axis=0, weights=s), 0, atol=1e-12)
-    Z = expectation_maximisation.standardised(spherical_mixture.FAMILY, X, s)
-    T = np.cov(Z.T, aweights=s, ddof=0)
-    np.testing.assert_allclose(np.trace(T), 3)
