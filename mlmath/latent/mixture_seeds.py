@@ -5,7 +5,7 @@ probability ∝ sᵢ, and each further one with probability
 
     ∝ sᵢ minⱼ ‖xᵢ − μⱼ‖²        over the means μⱼ drawn before                   (1)
 
-as k-means++ has it. The covariances are all that of the rows about their nearest means,
+as k-means++ has it. The covariances are all that of the rows about the nearest mean in these units,
 
     Σ = Σᵢ sᵢ (xᵢ − μ₍ᵢ₎)(xᵢ − μ₍ᵢ₎)ᵀ / Σᵢ sᵢ                                     (2)
 
