@@ -39,8 +39,8 @@ def test_draws_of_more_means_begin_with_those_of_fewer(groups):
     all_five = mixture_seeds.init(family, key, groups, k=5)
     np.testing.assert_array_equal(few.means[:2], all_five.means[:2])
     np.testing.assert_allclose(few.weights, [0.5, 0.5, 0, 0, 0])
-    apart = (groups[:, None] - few.means[None, :2]) / groups.std(0)
-    nearest = np.asarray(apart**2).sum(2).argmin(1)
+    apart = (groups[:, None] - np.asarray(few.means)[None, :2]) / groups.std(0)
+    nearest = (apart**2).sum(2).argmin(1)
     away = groups - np.asarray(few.means)[nearest]
     np.testing.assert_allclose(few.covariances, away.T @ away / 60, rtol=1e-9)
 
