@@ -12,6 +12,7 @@ import sklearn.model_selection
 from sklearn.cluster import KMeans
 from sklearn.decomposition import PCA, IncrementalPCA
 from sklearn.linear_model import LinearRegression, LogisticRegression, Perceptron, Ridge
+from sklearn.mixture import GaussianMixture
 from sklearn.model_selection import KFold
 from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
 from sklearn.pipeline import make_pipeline
@@ -21,7 +22,7 @@ from mlmath import evaluate, rows
 from mlmath.evaluate import clusters, curves, grids, metrics, probabilities, selection
 from mlmath.evaluate.folds import Folds
 from mlmath.kernels import nearest_neighbors
-from mlmath.latent import kmeans, pca
+from mlmath.latent import diagonal_mixture, full_mixture, kmeans, mixture_sweep, pca, tied_mixture
 from mlmath.linear import (
     least_squares,
     logistic_regression,
@@ -60,6 +61,9 @@ def _data(n=60):
 NAMES = {
     **vars(sklearn.model_selection), "KMeans": KMeans, "kmeans": kmeans, "clusters": clusters,
     "LinearRegression": LinearRegression, "LogisticRegression": LogisticRegression, "Ridge": Ridge,
+    "GaussianMixture": GaussianMixture, "full_mixture": full_mixture,
+    "diagonal_mixture": diagonal_mixture, "tied_mixture": tied_mixture,
+    "mixture_sweep": mixture_sweep,
     "Perceptron": Perceptron, "StandardScaler": StandardScaler, "np": np, "jax": jax,
     "PCA": PCA, "IncrementalPCA": IncrementalPCA, "pca": pca,
     "sklearn": sklearn, "masks": masks, "evaluate": evaluate, "curves": curves,

@@ -3,7 +3,7 @@
     log(1 + u) − u = −u²/2 + u³/3 − u⁴/4 + …                                   (1)
 
 of which the formula on the left loses all digits where u is as small as √ε; there, for |u| < 1/50,
-the first six terms of the series are taken. −(1) of u = q/p − 1 is what a Kullback–Leibler
+the first eight terms of the series are taken. −(1) of u = q/p − 1 is what a Kullback–Leibler
 divergence is made of.
 
 Time and memory those of a logarithm.
@@ -31,7 +31,7 @@ def log1pmx(u: Float[Real, "..."]) -> Float[Array, "..."]:
     near = jnp.abs(u) < 0.02
     small = jnp.where(near, u, 0)
     series = jnp.zeros_like(u)
-    for j in (7, 6, 5, 4, 3, 2):
+    for j in (9, 8, 7, 6, 5, 4, 3, 2):
         series = small * series + (1 / j if j % 2 else -1 / j)
     large = jnp.where(near, 1, u)
     return jnp.where(near, small**2 * series, jnp.log1p(large) - large)

@@ -33,7 +33,12 @@ from jaxtyping import Array, Float
 from mlmath.arrays import Count, Key, Real, Scalar
 from mlmath.certificate import Certificate
 from mlmath.compiled import compiled
-from mlmath.latent import diagonal_factors, gaussian_mixture, mixture_seeds
+from mlmath.latent import (
+    diagonal_factors,
+    expectation_maximisation,
+    gaussian_mixture,
+    mixture_seeds,
+)
 
 __all__ = ["FAMILY", "Fit", "Params", "fit", "init", "log_prob", "objective", "predict", "sample"]
 
@@ -50,7 +55,9 @@ class Fit(NamedTuple):
     """Outcome of :func:`fit`."""
 
     params: Params
-    certificate: Certificate  # gap: what the next step is sure to gain, ``gaussian_mixture`` (5)
+    certificate: (
+        Certificate  # gap: what the next step is sure to gain, ``expectation_maximisation`` (2)
+    )
 
 
 def _same(a):
@@ -123,7 +130,7 @@ def fit(
         tolerance: largest gap that counts as converged; ε^(4/3) of the dtype if None.
         max_steps: most steps.
     """
-    found, certificate = gaussian_mixture.maximise(
+    found, certificate = expectation_maximisation.maximise(
         FAMILY, params, X, prior_rows, prior_scale,
         sample_weight=sample_weight, tolerance=tolerance, max_steps=max_steps,
     )  # fmt: skip

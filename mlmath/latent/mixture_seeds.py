@@ -1,12 +1,11 @@
 """Starts for mixtures: rows far from each other, and the scatter about them.
 
-Of the rows in units of their spread, in which T, the covariance of all of them in the shape of the
-family, is the identity, the first mean is a row drawn with probability ∝ sᵢ, and each further one
-with probability
+Of the rows in units of the standard deviations of their columns the first mean is a row drawn with
+probability ∝ sᵢ, and each further one with probability
 
     ∝ sᵢ minⱼ ‖xᵢ − μⱼ‖²        over the means μⱼ drawn before                   (1)
 
-as k-means++ has it. The covariances are all that of the rows about their nearest means,
+as k-means++ has it. The covariances are all that of the rows about the nearest mean in these units,
 
     Σ = Σᵢ sᵢ (xᵢ − μ₍ᵢ₎)(xᵢ − μ₍ᵢ₎)ᵀ / Σᵢ sᵢ                                     (2)
 
@@ -32,7 +31,7 @@ from jax import lax
 from jaxtyping import Float
 
 from mlmath.arrays import Count, Key, Real
-from mlmath.latent.gaussian_mixture import Family, Params, standardised
+from mlmath.latent.gaussian_mixture import Family, Params
 from mlmath.statistics.weights import present_rows
 
 __all__ = ["init"]
@@ -60,7 +59,7 @@ def init(
     if not 1 <= k <= X.shape[0]:
         raise ValueError(f"k must be from 1 to the {X.shape[0]} rows of X, got {k}.")
     X, weight = lax.stop_gradient(present_rows(X, sample_weight))
-    Z = standardised(family, X, weight)
+    Z = _standardised(X, weight)
     there = jnp.arange(k) < (k if present is None else present)
     means, nearest = _drawn(key, X, Z, weight, there)
     scatter = _scatter(family, X, means, nearest, weight)
@@ -69,6 +68,14 @@ def init(
         scatter, (family.pool(jnp.ones((k, 1))).shape[0], *scatter.shape[1:])
     )
     return Params(weights, means, family.shaped(stacked))
+
+
+def _standardised(X, weight):
+    """Rows in units of each column; to whiten them would hide groups that lie along a line."""
+    total = jnp.sum(weight)
+    Z = X - (weight @ X / total)[None]
+    spread = jnp.sqrt(weight @ Z**2 / total)
+    return Z / jnp.where(spread > 0, spread, 1)[None]
 
 
 def _drawn(key, X, Z, weight, there):

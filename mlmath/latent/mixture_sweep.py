@@ -27,7 +27,7 @@ References:
     Hastie, Tibshirani & Friedman (2009), The Elements of Statistical Learning, §7.5, §7.7.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -36,10 +36,10 @@ from jaxtyping import Array, Float, Int
 from mlmath.arrays import Count, Key, Real, Scalar
 from mlmath.certificate import Certificate
 from mlmath.compiled import compiled
-from mlmath.latent import gaussian_mixture, mixture_seeds
+from mlmath.latent import expectation_maximisation, gaussian_mixture, mixture_seeds
 from mlmath.statistics.weights import present_rows
 
-__all__ = ["Sweep", "best", "sweep"]
+__all__ = ["Sweep", "best", "freedom", "sweep"]
 
 
 class Sweep(NamedTuple):
@@ -92,7 +92,7 @@ def sweep(
     def lane(key, k):
         start = mixture_seeds.init(family, key, X, k=max(sizes), present=k, sample_weight=weight)
         scale = k.astype(X.dtype) ** (-2 / d) if prior_scale is None else prior_scale
-        found, certificate = gaussian_mixture.maximise(
+        found, certificate = expectation_maximisation.maximise(
             family, start, X, prior_rows, scale,
             sample_weight=weight, tolerance=tolerance, max_steps=max_steps,
         )  # fmt: skip
@@ -102,10 +102,10 @@ def sweep(
     k = jnp.asarray(sizes)
     starts = jax.vmap(lane, (0, None))
     found, certificate, likelihood = jax.vmap(starts, (None, 0))(jax.random.split(key, seeds), k)
-    freedom = jnp.asarray([_freedom(family, size, d) for size in sizes])
-    free = freedom.astype(X.dtype)[:, None]
+    numbers = jnp.asarray([freedom(family, size, d) for size in sizes])
+    free = numbers.astype(X.dtype)[:, None]
     return Sweep(
-        found, certificate, k, freedom, likelihood,
+        found, certificate, k, numbers, likelihood,
         2 * free - 2 * likelihood, free * jnp.log(jnp.sum(weight)) - 2 * likelihood,
     )  # fmt: skip
 
@@ -117,8 +117,7 @@ def best(criterion: Float[Real, "m r"]) -> tuple[Int[Array, ""], Int[Array, ""]]
     return place // criterion.shape[1], place % criterion.shape[1]
 
 
-def _freedom(family: gaussian_mixture.Family, k: int, d: int) -> Any:
-    """k − 1 weights, kd means and the numbers of the covariances."""
-    one = family.factors.freedom(d)
-    shape = jax.eval_shape(family.pool, jax.ShapeDtypeStruct((k, d), float)).shape
-    return k - 1 + k * d + shape[0] * (one if shape[1] == d else 1)
+def freedom(family: gaussian_mixture.Family, k: int, d: int) -> int:
+    """Free numbers p of a mixture: k − 1 weights, kd means and the covariances."""
+    shape = jax.eval_shape(family.pool, jax.ShapeDtypeStruct((k, d), jnp.float32)).shape
+    return k - 1 + k * d + shape[0] * (family.factors.freedom(d) if shape[1] == d else 1)

@@ -4,14 +4,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from sklearn.datasets import load_iris
 from sklearn.mixture import GaussianMixture
 
 from mlmath import rows
 from mlmath.latent import (
     diagonal_mixture,
     full_mixture,
-    gaussian_mixture,
     spherical_mixture,
     tied_mixture,
 )
@@ -91,35 +89,41 @@ def start_of(kind, X, k=3):
     return MODULES[kind].Params(weights, means, shaped(kind, S, np.ones(k)))
 
 
+def fit(kind, start, X, s=None, *, prior_rows=0.0, prior_scale=0.3, tolerance=0.0, max_steps=3000):
+    """One program for each kind, shape and dtype."""
+    dtype = X.dtype
+    return MODULES[kind].fit(
+        jax.tree.map(lambda a: np.asarray(a, dtype), start), X,
+        prior_rows=np.asarray(prior_rows, dtype), prior_scale=np.asarray(prior_scale, dtype),
+        sample_weight=np.ones(len(X), dtype) if s is None else np.asarray(s, dtype),
+        tolerance=np.asarray(tolerance, dtype), max_steps=np.asarray(max_steps),
+    )  # fmt: skip
+
+
 @every
 def test_densities_and_responsibilities_are_their_definitions(kind, data):
     X, _ = data
     module, params = MODULES[kind], start_of(kind, X)
     p = np.exp(joint(kind, params, X))
-    np.testing.assert_allclose(rows(module.log_prob)(params, X), np.log(p.sum(1)), rtol=1e-10)
-    np.testing.assert_allclose(
-        rows(module.predict)(params, X), p / p.sum(1, keepdims=True), rtol=1e-8, atol=1e-12
-    )
+    both = jax.jit(lambda p, X: (rows(module.log_prob)(p, X), rows(module.predict)(p, X)))
+    density, responsible = both(params, X)
+    np.testing.assert_allclose(density, np.log(p.sum(1)), rtol=1e-10)
+    np.testing.assert_allclose(responsible, p / p.sum(1, keepdims=True), rtol=1e-8, atol=1e-12)
 
 
 @every
-@pytest.mark.parametrize("prior_rows", [0.0, 7.0])
-def test_the_objective_is_its_definition(kind, prior_rows, data):
+def test_the_objective_is_its_definition(kind, data):
     X, s = data
     params = start_of(kind, X)
     T = np.cov(X.T, aweights=s, ddof=0)
-    C = whole(kind, params.covariances, 3, 3)
-    if kind == "tied":
-        C = C[:1]
+    C = whole(kind, params.covariances, 3, 3)[: 1 if kind == "tied" else 3]
     value = -s @ np.log(np.exp(joint(kind, params, X)).sum(1))
-    for c in C:
-        value += (
-            prior_rows / 2 * (math.log(np.linalg.det(c)) + 0.3 * np.trace(np.linalg.solve(c, T)))
+    penalty = sum(np.linalg.slogdet(c)[1] + 0.3 * np.trace(np.linalg.solve(c, T)) for c in C) / 2
+    for prior_rows in (0.0, 7.0):
+        found = MODULES[kind].objective(
+            params, X, prior_rows=np.asarray(prior_rows), prior_scale=0.3, sample_weight=s
         )
-    found = MODULES[kind].objective(
-        params, X, prior_rows=prior_rows, prior_scale=0.3, sample_weight=s
-    )
-    np.testing.assert_allclose(found, value, rtol=1e-10)
+        np.testing.assert_allclose(found, value + prior_rows * penalty, rtol=1e-10)
 
 
 @every
@@ -127,106 +131,78 @@ def test_the_objective_is_its_definition(kind, prior_rows, data):
 def test_a_step_is_its_definition(kind, prior_rows, data):
     X, s = data
     start = start_of(kind, X)
-    fitted = MODULES[kind].fit(
-        start, X, prior_rows=prior_rows, prior_scale=0.3, sample_weight=s, max_steps=1
-    )
-    for ours, right in zip(
-        fitted.params, naive_step(kind, start, X, s, prior_rows, 0.3), strict=True
-    ):
+    fitted = fit(kind, start, X, s, prior_rows=prior_rows, max_steps=1)
+    naive = naive_step(kind, start, X, s, prior_rows, 0.3)
+    for ours, right in zip(fitted.params, naive, strict=True):
         np.testing.assert_allclose(ours, right, rtol=1e-9, atol=1e-11)
 
 
-@every
-def test_the_prior_scale_fills_the_volume_of_all_rows_by_default(kind, data):
+def test_the_prior_scale_fills_the_volume_of_all_rows_by_default(data):
     X, _ = data
-    start = start_of(kind, X)
-    given = MODULES[kind].fit(start, X, prior_rows=3.0, prior_scale=3 ** (-2 / 3))
-    default = MODULES[kind].fit(start, X, prior_rows=3.0)
-    np.testing.assert_allclose(default.params.means, given.params.means, rtol=1e-12)
+    start = start_of("spherical", X)
+    given = fit("spherical", start, X, prior_rows=3.0, prior_scale=3 ** (-2 / 3))
+    default = spherical_mixture.fit(start, X, prior_rows=3.0)
+    np.testing.assert_allclose(default.params.means, given.params.means, rtol=1e-8)
 
 
 @every
 @pytest.mark.parametrize("prior_rows", [0.0, 2.0])
 def test_no_step_raises_the_objective_and_each_gains_what_was_promised(kind, prior_rows, data):
     X, s = data
-    module, start = MODULES[kind], start_of(kind, X)
-    n = jnp.arange(25)
-    path = jax.vmap(
-        lambda m: (
-            module.fit(
-                start, X, prior_rows=prior_rows, sample_weight=s, max_steps=m, tolerance=0.0
-            ).certificate
-        )
-    )(n)
-    assert path.steps[-1] == 25 - 1
-    drop = -np.diff(path.objective)
+    start = start_of(kind, X)
+    path = [
+        fit(kind, start, X, s, prior_rows=prior_rows, max_steps=m).certificate for m in range(20)
+    ]
+    value, gap = (np.array([float(c[f]) for c in path]) for f in (0, 1))
+    drop = -np.diff(value)
     assert (drop >= -1e-12).all()
-    null = module.objective(
-        module.Params(
-            np.ones(1), np.average(X, axis=0, weights=s)[None],
-            shaped(kind, np.cov(X.T, aweights=s, ddof=0)[None], np.ones(1)),
-        ),
-        X, prior_rows=prior_rows * (1 if kind == "tied" else 3),
-        prior_scale=3 ** (-2 / 3), sample_weight=s,
-    )  # fmt: skip
-    above = np.maximum(float(null) - np.asarray(path.objective), 0)
-    promised = np.asarray(path.gap) * above / (1 - np.asarray(path.gap))
-    assert (promised[:-1][above[:-1] > 0] <= drop[above[:-1] > 0] + 1e-10).all()
-    assert promised[above > 0].max() > 1e-3
+    T = np.cov(X.T, aweights=s, ddof=0)
+    C = shaped(kind, np.tile(T, (3, 1, 1)), np.ones(3))
+    center = np.tile(np.average(X, axis=0, weights=s), (3, 1))
+    one = MODULES[kind].Params(np.ones(3) / 3, center, C)
+    null = MODULES[kind].objective(
+        one, X, prior_rows=np.asarray(prior_rows), prior_scale=0.3, sample_weight=s
+    )
+    above = np.maximum(float(null) - value, 0)
+    below = above[:-1] > 0
+    promised = (gap[:-1] * above[:-1] / (1 - np.where(gap[:-1] < 1, gap[:-1], 0)))[below]
+    assert (promised <= drop[below] + 1e-10).all()
+    assert promised.max() > 1e-3
 
 
 @every
 def test_one_component_is_the_mean_and_the_covariance_of_the_rows(kind, data):
+    """The two others have weight 0."""
     X, s = data
-    start = start_of(kind, X, k=1)
-    fitted = MODULES[kind].fit(start, X, sample_weight=s)
+    start = start_of(kind, X)._replace(weights=np.array([1.0, 0, 0]))
+    fitted = fit(kind, start, X, s)
     T = np.cov(X.T, aweights=s, ddof=0)
+    found = whole(kind, fitted.params.covariances, 3, 3)[0]
+    right = whole(kind, shaped(kind, T[None], np.ones(1)), 1, 3)[0]
     np.testing.assert_allclose(fitted.params.means[0], np.average(X, axis=0, weights=s))
-    np.testing.assert_allclose(
-        fitted.params.covariances, shaped(kind, T[None], np.ones(1)), rtol=1e-10
-    )
+    np.testing.assert_allclose(found, right, rtol=1e-10, atol=1e-12)
+    np.testing.assert_allclose(fitted.params.means[1:], start.means[1:], rtol=1e-12)
+    np.testing.assert_array_equal(fitted.params.weights, [1, 0, 0])
     assert fitted.certificate.steps == 1
     assert fitted.certificate.gap == 0
 
 
 @every
-def test_matches_scikit_learn_from_the_same_start_on_iris(kind):
-    X = load_iris().data
-    X = X + 0.02 * np.random.default_rng(0).normal(size=X.shape)  # no row twice
-    module = MODULES[kind]
-    T = np.cov(X.T)
-    means = X[[10, 70, 130]]
-    S = np.tile(T, (3, 1, 1))
-    start = module.Params(np.ones(3) / 3, means, shaped(kind, S, np.ones(3)))
+def test_matches_scikit_learn_from_the_same_start(kind, data):
+    X, _ = data
+    start = start_of(kind, X)
+    C = np.asarray(start.covariances)
     theirs = GaussianMixture(
-        3, covariance_type=kind, reg_covar=0, tol=1e-13, max_iter=2000,
-        weights_init=np.ones(3) / 3, means_init=means,
-        precisions_init=_inverse(kind, start.covariances),
+        3, covariance_type=kind, reg_covar=0, tol=1e-14, max_iter=5000,
+        weights_init=start.weights, means_init=start.means,
+        precisions_init=np.linalg.inv(C) if kind in ("full", "tied") else 1 / C,
     ).fit(X)  # fmt: skip
-    fitted = module.fit(start, X)
-    assert fitted.certificate.converged
+    fitted = fit(kind, start, X)
+    assert fitted.certificate.gap == 0
     np.testing.assert_allclose(fitted.params.weights, theirs.weights_, atol=1e-5)
     np.testing.assert_allclose(fitted.params.means, theirs.means_, atol=1e-5)
     np.testing.assert_allclose(fitted.params.covariances, theirs.covariances_, atol=1e-5)
-    np.testing.assert_allclose(-fitted.certificate.objective, 150 * theirs.score(X), rtol=1e-10)
-
-
-def _inverse(kind, covariances):
-    return np.linalg.inv(covariances) if kind in ("full", "tied") else 1 / covariances
-
-
-def test_the_eruptions_of_old_faithful_are_two_groups(shared):
-    X = np.genfromtxt(shared / "datasets/old_faithful/faithful.csv", delimiter=",", skip_header=1)
-    X = X[:, -2:]
-    start = full_mixture.init(jax.random.key(1), X, k=2)
-    params, certificate = full_mixture.fit(start, X)
-    assert certificate.converged
-    theirs = GaussianMixture(2, reg_covar=0, tol=1e-12, max_iter=500, random_state=0).fit(X)
-    np.testing.assert_allclose(-certificate.objective, len(X) * theirs.score(X), rtol=1e-9)
-    order = np.argsort(params.means[:, 0])
-    np.testing.assert_allclose(
-        params.means[order], [[2.0364, 54.4785], [4.2897, 79.9681]], rtol=1e-4
-    )
+    np.testing.assert_allclose(-fitted.certificate.objective, 90 * theirs.score(X), rtol=1e-10)
 
 
 @pytest.mark.parametrize("kind", ["full", "tied"])
@@ -234,34 +210,33 @@ def test_an_affine_map_of_the_rows_maps_the_answer(kind, data):
     X, s = data
     rng = np.random.default_rng(1)
     A, b = rng.normal(size=(3, 3)), rng.normal(size=3)
-    module, start = MODULES[kind], start_of(kind, X)
-    moved = module.Params(start.weights, start.means @ A.T + b, A @ start.covariances @ A.T)
-    plain = module.fit(start, X, prior_rows=2.0, sample_weight=s)
-    image = module.fit(moved, X @ A.T + b, prior_rows=2.0, sample_weight=s)
-    np.testing.assert_allclose(image.params.means, plain.params.means @ A.T + b, rtol=1e-7)
+    start = start_of(kind, X)
+    moved = start._replace(means=start.means @ A.T + b, covariances=A @ start.covariances @ A.T)
+    plain = fit(kind, start, X, s, prior_rows=2.0, max_steps=5)
+    image = fit(kind, moved, X @ A.T + b, s, prior_rows=2.0, max_steps=5)
+    means, covariances = (np.asarray(a) for a in plain.params[1:])
+    np.testing.assert_allclose(image.params.means, means @ A.T + b, rtol=1e-7)
     np.testing.assert_allclose(
-        image.params.covariances, A @ plain.params.covariances @ A.T, rtol=1e-7, atol=1e-9
+        image.params.covariances, A @ covariances @ A.T, rtol=1e-7, atol=1e-9
     )
-    np.testing.assert_allclose(image.certificate.gap, plain.certificate.gap, rtol=0.1, atol=1e-22)
+    np.testing.assert_allclose(image.certificate.gap, plain.certificate.gap, rtol=1e-6)
 
 
 def test_k_means_is_the_limit_of_small_variances(data):
     """Bishop §9.3.2: with v → 0 responsibilities are assignments and the means move as Lloyd's."""
     X, s = data
     means = X[:3]
-    square = ((X[:, None] - means[None]) ** 2).sum(2)
-    nearest = square.argmin(1)
-    lloyd = np.stack(
-        [np.average(X[nearest == j], axis=0, weights=s[nearest == j]) for j in range(3)]
-    )
+    nearest = ((X[:, None] - means[None]) ** 2).sum(2).argmin(1)
+    groups = [nearest == j for j in range(3)]
+    lloyd = np.stack([np.average(X[g], axis=0, weights=s[g]) for g in groups])
     error = []
-    for v in (1e-1, 1e-2, 1e-3):
+    for v in (1e-1, 1e-2, 1e-4):
         params = spherical_mixture.Params(np.ones(3) / 3, means, np.full(3, v))
-        r = np.asarray(rows(spherical_mixture.predict)(params, X))
-        step = spherical_mixture.fit(params, X, sample_weight=s, max_steps=1)
-        error.append(
-            (np.abs(r - np.eye(3)[nearest]).max(), np.abs(step.params.means - lloyd).max())
-        )
+        r = np.exp(joint("spherical", params, X) - joint("spherical", params, X).max(1)[:, None])
+        ours = np.asarray(rows(spherical_mixture.predict)(params, X))
+        np.testing.assert_allclose(ours, r / r.sum(1, keepdims=True), rtol=1e-6, atol=1e-12)
+        step = fit("spherical", params, X, s, max_steps=1)
+        error.append((abs(ours - np.eye(3)[nearest]).max(), abs(step.params.means - lloyd).max()))
     error = np.array(error)
     assert (error[1:] <= error[:-1]).all()
     assert (error[-1] < 1e-6).all()
@@ -270,19 +245,16 @@ def test_k_means_is_the_limit_of_small_variances(data):
 @every
 def test_draws_have_the_moments_of_the_mixture(kind, data):
     X, _ = data
-    params = start_of(kind, X)
-    n = 40_000
-    draws = jax.vmap(MODULES[kind].sample, (0, None))(
-        jax.random.split(jax.random.key(0), n), params
-    )
+    params, n = start_of(kind, X), 40_000
+    draw = jax.jit(jax.vmap(MODULES[kind].sample, (0, None)))
+    draws = np.asarray(draw(jax.random.split(jax.random.key(0), n), params))
     C, w = whole(kind, params.covariances, 3, 3), params.weights
     mean = w @ params.means
     away = params.means - mean
     total = np.einsum("k,kij->ij", w, C) + (w[:, None] * away).T @ away
     deviation = np.sqrt(np.diag(total))
-    assert (np.abs(draws.mean(0) - mean) <= 4 * deviation / math.sqrt(n)).all()
-    ratio = np.cov(np.asarray(draws).T) - total
-    assert (np.abs(ratio) <= 8 * np.outer(deviation, deviation) / math.sqrt(n)).all()
+    assert (abs(draws.mean(0) - mean) <= 4 * deviation / math.sqrt(n)).all()
+    assert (abs(np.cov(draws.T) - total) <= 8 * np.outer(deviation, deviation) / math.sqrt(n)).all()
 
 
 def test_a_density_integrates_to_one():
@@ -294,72 +266,61 @@ def test_a_density_integrates_to_one():
     np.testing.assert_allclose(np.trapezoid(density, x[:, 0]), 1, rtol=1e-9)
 
 
-@every
-def test_a_component_of_weight_zero_is_absent(kind, data):
+@pytest.mark.parametrize("kind", ["full", "tied"])
+def test_an_absent_component_changes_no_answer_and_no_derivative(kind, data):
     X, s = data
-    module, start = MODULES[kind], start_of(kind, X)
-    spare = {
-        "full": lambda C: np.concatenate([C, np.eye(3)[None]]), "tied": lambda C: C,
-        "diag": lambda C: np.concatenate([C, np.ones((1, 3))]),
-        "spherical": lambda C: np.append(C, 1.0),
-    }[kind]  # fmt: skip
-    padded = module.Params(
+    start = start_of(kind, X)
+    C = np.asarray(start.covariances)
+    padded = MODULES[kind].Params(
         np.append(start.weights, 0), np.concatenate([start.means, np.zeros((1, 3))]),
-        spare(start.covariances),
+        np.concatenate([C, np.eye(3)[None]]) if kind == "full" else C,
     )  # fmt: skip
-    numbers = {"prior_rows": 2.0, "prior_scale": 0.4, "sample_weight": s}
 
-    def answer(start, s):
-        fitted = module.fit(start, X, **(numbers | {"sample_weight": s}))
-        return fitted.params.means[:3].sum() + fitted.params.weights @ jnp.arange(
-            len(start.weights)
-        ).astype(float), fitted
+    def answer(s, start):
+        fitted = MODULES[kind].fit(
+            start, X, prior_rows=2.0, prior_scale=0.4, sample_weight=s, tolerance=0.0
+        )
+        return jnp.sum(jnp.sin(fitted.params.means[:3])), fitted
 
-    (_, fitted), slope = jax.value_and_grad(answer, 1, has_aux=True)(start, s)
-    (_, more), more_slope = jax.value_and_grad(answer, 1, has_aux=True)(padded, s)
-    np.testing.assert_allclose(more.params.means[:3], fitted.params.means, rtol=1e-9)
-    np.testing.assert_allclose(more.params.weights[:3], fitted.params.weights, rtol=1e-9)
+    slopes = jax.jit(jax.grad(answer, has_aux=True))
+    (slope, fitted), (more_slope, more) = slopes(s, start), slopes(s, padded)
+    np.testing.assert_allclose(more.params.means[:3], fitted.params.means, rtol=1e-8)
+    np.testing.assert_allclose(more.params.weights[:3], fitted.params.weights, rtol=1e-8)
     assert more.params.weights[3] == 0
     np.testing.assert_allclose(more.certificate.objective, fitted.certificate.objective, rtol=1e-12)
     np.testing.assert_allclose(more_slope, slope, rtol=1e-6, atol=1e-9)
 
 
-@every
-def test_the_scale_of_the_prior_can_be_learnt(kind, data):
+def test_the_scale_of_the_prior_can_be_learnt(data):
     X, s = data
-    module, start = MODULES[kind], start_of(kind, X)
+    start = start_of("diag", X)
 
-    def held_out(scale):
-        params = module.fit(
+    def value(scale):
+        params = diagonal_mixture.fit(
             start, X, prior_rows=9.0, prior_scale=scale, sample_weight=s, tolerance=0.0
         ).params
         return jnp.sum(jnp.sin(params.means)) + jnp.sum(params.covariances**2)
 
-    h = 1e-4
-    difference = (held_out(0.5 + h) - held_out(0.5 - h)) / (2 * h)
-    np.testing.assert_allclose(jax.grad(held_out)(0.5), difference, rtol=1e-5)
+    slope = jax.jit(jax.grad(value))(0.5)
+    difference = (value(0.5001) - value(0.4999)) / 2e-4
+    np.testing.assert_allclose(slope, difference, rtol=1e-5)
 
 
 @pytest.mark.parametrize("k", [0, 6])
 def test_a_number_of_components_that_the_rows_cannot_have_is_refused(k):
     X = np.random.default_rng(0).normal(size=(5, 2))
-    params = full_mixture.Params(
-        np.ones(k) / max(k, 1), np.zeros((k, 2)), np.tile(np.eye(2), (k, 1, 1))
-    )
+    params = full_mixture.Params(np.ones(k), np.zeros((k, 2)), np.tile(np.eye(2), (k, 1, 1)))
     with pytest.raises(ValueError, match=f"from 1 to the 5 rows of X, got {k}"):
         full_mixture.fit(params, X)
 
 
 def test_rows_without_columns_and_no_rows_are_refused():
+    none = diagonal_mixture.Params(np.ones(1), np.zeros((1, 0)), np.zeros((1, 0)))
     with pytest.raises(ValueError, match="at least one column"):
-        diagonal_mixture.fit(
-            diagonal_mixture.Params(np.ones(1), np.zeros((1, 0)), np.zeros((1, 0))),
-            np.zeros((3, 0)),
-        )
+        diagonal_mixture.fit(none, np.zeros((3, 0)))
+    one = spherical_mixture.Params(np.ones(1), np.zeros((1, 2)), np.ones(1))
     with pytest.raises(ValueError, match="rows"):
-        spherical_mixture.fit(
-            spherical_mixture.Params(np.ones(1), np.zeros((1, 2)), np.ones(1)), np.zeros((0, 2))
-        )
+        spherical_mixture.fit(one, np.zeros((0, 2)))
 
 
 def nothing_is_proved(fitted):
@@ -369,111 +330,73 @@ def nothing_is_proved(fitted):
 @every
 def test_an_answer_that_does_not_exist_is_no_plausible_number(kind, data):
     X, s = data
-    module, start = MODULES[kind], start_of(kind, X)
-    constant = X.copy()
-    constant[:, 1] = 2.0
-    if kind != "spherical":  # whose one variance a constant column leaves positive
-        assert nothing_is_proved(module.fit(start, constant))
-    one = module.Params(
-        np.ones(1),
-        X[:1],
-        np.asarray(start.covariances)[:1] if kind != "tied" else start.covariances,
-    )
-    assert nothing_is_proved(module.fit(one, X[:1]))
-    assert nothing_is_proved(module.fit(start, X, sample_weight=-s))
-    assert nothing_is_proved(module.fit(start, X, prior_rows=-1.0))
-    two = np.repeat(X[:2], 20, axis=0)
-    assert nothing_is_proved(module.fit(start, two))
-
-
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("kind", ["full", "tied"])
-def test_columns_that_others_determine_have_no_answer(kind, dtype, data):
-    X, _ = data
-    X = np.concatenate([X, X @ [[1.0], [2.0], [0.5]]], axis=1).astype(dtype)
-    start = start_of(kind, np.random.default_rng(0).normal(size=X.shape))
-    start = jax.tree.map(lambda a: np.asarray(a, dtype), start)
-    assert nothing_is_proved(MODULES[kind].fit(start, X))
-
-
-@every
-def test_a_start_that_is_no_covariance_shows(kind, data):
-    X, _ = data
     start = start_of(kind, X)
+    constant = np.where(np.arange(3) == 1, 2.0, X)
+    if kind != "spherical":  # whose one variance a constant column leaves positive
+        assert nothing_is_proved(fit(kind, start, constant))
+    assert nothing_is_proved(fit(kind, start, X, (np.arange(90) == 4) * 1.0))  # one row
+    assert nothing_is_proved(fit(kind, start, X, -s))
+    assert nothing_is_proved(fit(kind, start, X, prior_rows=-1.0))
+    assert nothing_is_proved(fit(kind, start, np.repeat(X[:2], 45, axis=0)))
     flipped = start._replace(covariances=-np.asarray(start.covariances))
-    assert nothing_is_proved(MODULES[kind].fit(flipped, X))
+    assert nothing_is_proved(fit(kind, flipped, X))
     assert np.isnan(MODULES[kind].log_prob(flipped, X[0]))
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_columns_that_others_determine_have_no_answer(dtype, data):
+    X = np.array(data[0])
+    start = start_of("full", X)
+    X[:, 2] = X[:, 0] + 2 * X[:, 1]
+    assert nothing_is_proved(fit("full", start, X.astype(dtype)))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_a_component_that_shrinks_onto_one_row_does_not_converge(dtype, data):
-    X, _ = data
-    X = np.concatenate([X, [[40.0, 0.0, 0.0]]]).astype(dtype)
-    covariances = np.tile(np.eye(3, dtype=dtype), (2, 1, 1))
-    start = full_mixture.Params(np.full(2, 0.5, dtype), X[[0, -1]], covariances)
-    alone = full_mixture.fit(start, X)
+    X = np.array(data[0], dtype)
+    X[-1] = [40, 0, 0]
+    start = full_mixture.Params(np.ones(3) / 3, X[[0, 1, -1]], np.tile(np.eye(3), (3, 1, 1)))
+    alone = fit("full", start, X)
     assert nothing_is_proved(alone)
     assert np.isfinite(alone.params.means).all()
-    held = full_mixture.fit(start, X, prior_rows=2.0)
+    held = fit("full", start, X, prior_rows=2.0, tolerance=1e-6)
     assert held.certificate.converged
-    np.testing.assert_allclose(held.params.means[1], X[-1], atol=1e-4)
+    np.testing.assert_allclose(held.params.means[2], X[-1], atol=1e-3)
 
 
 def test_weights_of_a_start_need_not_sum_to_one(data):
     X, _ = data
     start = start_of("full", X)
     twice = start._replace(weights=2 * start.weights)
-    a, b = (full_mixture.fit(p, X, max_steps=3).params.means for p in (start, twice))
+    a, b = (fit("full", p, X, max_steps=3).params.means for p in (start, twice))
     np.testing.assert_allclose(a, b, rtol=1e-12)
-    np.testing.assert_allclose(
-        full_mixture.log_prob(start, X[0]), full_mixture.log_prob(twice, X[0]), rtol=1e-12
-    )
 
 
-@pytest.mark.parametrize("mean", [0.0, 1e2, 1e4])
+@pytest.mark.parametrize("mean", [1e2, 1e4])
 def test_float32_keeps_its_digits_far_from_zero(mean, data):
-    X, _ = data
-    X = (X + mean).astype(np.float32)
-    start = jax.tree.map(lambda a: np.asarray(a, np.float32), start_of("full", X.astype(float)))
-    single, double = (
-        full_mixture.fit(start, X),
-        full_mixture.fit(jax.tree.map(lambda a: a.astype(float), start), X.astype(float)),
-    )
+    X = (data[0] + mean).astype(np.float32)
+    start = start_of("full", X.astype(float))
+    start = start._replace(covariances=start.covariances / 8)
+    single = fit("full", start, X, prior_rows=1.0, tolerance=1e-9)
+    double = fit("full", start, X.astype(float), prior_rows=1.0)
     assert single.certificate.converged
-    assert double.certificate.converged
-    np.testing.assert_allclose(
-        single.params.means - np.float32(mean), double.params.means - mean, atol=1e-3 + mean * 2e-7
-    )
-    np.testing.assert_allclose(single.params.covariances, double.params.covariances, atol=2e-3)
+    error = np.asarray(single.params.means, float) - double.params.means
+    assert abs(error).max() <= 2e-3 + mean * 1e-7
+    np.testing.assert_allclose(single.params.covariances, double.params.covariances, atol=5e-3)
 
 
 def test_many_rows_go_block_by_block(data):
     """More rows than one block holds, with a remainder."""
     X, s = data
-    many, weight = np.tile(X, (2000, 1))[:-7], np.tile(s, 2000)[:-7]
+    many, weight = np.tile(X, (1500, 1))[:-7], np.tile(s, 1500)[:-7]
     start = start_of("full", X)
-    fitted = full_mixture.fit(start, many, sample_weight=weight, max_steps=1)
-    for ours, right in zip(fitted.params, naive_step_fast(start, many, weight), strict=True):
-        np.testing.assert_allclose(ours, right, rtol=1e-8, atol=1e-10)
-
-
-def naive_step_fast(params, X, s):
-    z = X[:, None] - params.means[None]
-    square = np.einsum("nki,kij,nkj->nk", z, np.linalg.inv(params.covariances), z)
-    p = params.weights * np.exp(-square / 2) / np.sqrt(np.linalg.det(params.covariances))
-    r = s[:, None] * p / p.sum(1, keepdims=True)
-    N, means = r.sum(0), r.T @ X / r.sum(0)[:, None]
-    z = X[:, None] - means[None]
-    return N / N.sum(), means, np.einsum("nk,nki,nkj->kij", r, z, z) / N[:, None, None]
-
-
-def test_the_shared_functions_take_what_the_modules_have(data):
-    X, _ = data
-    params = start_of("tied", X)
-    family = tied_mixture.FAMILY
-    np.testing.assert_allclose(
-        gaussian_mixture.log_prob(family, params, X[0]), tied_mixture.log_prob(params, X[0])
-    )
-    Z = gaussian_mixture.standardised(family, X, np.ones(90))
-    np.testing.assert_allclose(np.cov(Z.T, ddof=0), np.eye(3), atol=1e-12)
-    np.testing.assert_allclose(Z.mean(0), 0, atol=1e-12)
+    fitted = fit("full", start, many, weight, max_steps=1)
+    z = many[:, None] - start.means[None]
+    square = np.einsum("nki,kij,nkj->nk", z, np.linalg.inv(start.covariances), z)
+    p = start.weights * np.exp(-square / 2) / np.sqrt(np.linalg.det(start.covariances))
+    r = weight[:, None] * p / p.sum(1, keepdims=True)
+    means = r.T @ many / r.sum(0)[:, None]
+    z = many[:, None] - means[None]
+    covariances = np.einsum("nk,nki,nkj->kij", r, z, z) / r.sum(0)[:, None, None]
+    np.testing.assert_allclose(fitted.params.means, means, rtol=1e-8)
+    np.testing.assert_allclose(fitted.params.covariances, covariances, rtol=1e-7, atol=1e-9)

@@ -1,0 +1,66 @@
+import jax
+import numpy as np
+import pytest
+
+from mlmath.latent import full_mixture, mixture_seeds, tied_mixture
+
+
+@pytest.fixture(scope="module")
+def groups():
+    rng = np.random.default_rng(0)
+    return rng.normal(size=(60, 2)) + 100 * (np.arange(60) % 3)[:, None] * [1.0, -0.5]
+
+
+def test_far_groups_each_give_a_mean_and_the_covariance_is_the_scatter_about_them(groups):
+    """Eq. (1) and (2)."""
+    for seed in range(5):
+        start = full_mixture.init(jax.random.key(seed), groups, k=3)
+        rows = [np.flatnonzero((groups == m).all(1))[0] for m in np.asarray(start.means)]
+        assert sorted(r % 3 for r in rows) == [0, 1, 2]
+        nearest = ((groups[:, None] - start.means[None]) ** 2).sum(2).argmin(1)
+        away = groups - np.asarray(start.means)[nearest]
+        for covariance in start.covariances:
+            np.testing.assert_allclose(covariance, away.T @ away / 60, rtol=1e-9)
+        np.testing.assert_allclose(start.weights, np.ones(3) / 3)
+
+
+def test_rows_of_weight_zero_are_never_drawn_whatever_they_hold(groups):
+    X, weight = np.array(groups), (np.arange(60) % 3 != 1) * 1.0
+    X[1] = np.nan
+    many = jax.vmap(lambda key: full_mixture.init(key, X, k=4, sample_weight=weight).means)
+    means = np.asarray(many(jax.random.split(jax.random.key(0), 50)))
+    allowed = {tuple(row) for row in X[weight > 0]}
+    assert {tuple(row) for row in means.reshape(-1, 2)} <= allowed
+
+
+def test_draws_of_more_means_begin_with_those_of_fewer(groups):
+    family, key = tied_mixture.FAMILY, jax.random.key(3)
+    few = mixture_seeds.init(family, key, groups, k=5, present=2)
+    all_five = mixture_seeds.init(family, key, groups, k=5)
+    np.testing.assert_array_equal(few.means[:2], all_five.means[:2])
+    np.testing.assert_allclose(few.weights, [0.5, 0.5, 0, 0, 0])
+    apart = (groups[:, None] - np.asarray(few.means)[None, :2]) / groups.std(0)
+    nearest = (apart**2).sum(2).argmin(1)
+    away = groups - np.asarray(few.means)[nearest]
+    np.testing.assert_allclose(few.covariances, away.T @ away / 60, rtol=1e-9)
+
+
+def test_the_first_mean_is_drawn_in_proportion_to_the_weights():
+    X, weight = np.arange(4.0)[:, None], np.array([1.0, 2.0, 3.0, 4.0])
+    draw = jax.vmap(lambda key: full_mixture.init(key, X, k=1, sample_weight=weight).means[0, 0])
+    n = 4000
+    first = np.asarray(draw(jax.random.split(jax.random.key(1), n))).astype(int)
+    share = np.bincount(first, minlength=4) / n
+    assert (abs(share - weight / 10) <= 4 * np.sqrt(0.25 / n)).all()
+
+
+def test_fewer_distinct_rows_than_components_show(groups):
+    X = np.repeat(groups[:2], 10, axis=0)
+    fitted = full_mixture.fit(full_mixture.init(jax.random.key(0), X, k=3), X)
+    assert np.isnan(fitted.certificate.gap)
+
+
+@pytest.mark.parametrize("k", [0, 61])
+def test_a_number_that_the_rows_cannot_have_is_refused(k, groups):
+    with pytest.raises(ValueError, match=f"from 1 to the 60 rows of X, got {k}"):
+        full_mixture.init(jax.random.key(0), groups, k=k)
