@@ -143,6 +143,7 @@ def solve(
 
 def balanced(P: Float[Real, "m r"], Q: Float[Real, "n r"]) -> Float[Array, "m r"]:
     """P′ of eq. (4); P where its columns are nearly dependent."""
+    P, Q = jnp.asarray(P), jnp.asarray(Q)
     A, B = P.T @ P, Q.T @ Q
     values, vectors = jnp.linalg.eigh(A)
     least = values[-1] * (P.shape[1] * jnp.finfo(A.dtype).eps) ** 0.5
