@@ -21,7 +21,7 @@ with sₑ = 1. By (4) no pair that was not seen is ever touched: the systems of
 raises it; it is not convex, and X = Y = 0 is stationary. There is no X of features, and
 ``sample_weight`` is one number per entry: 2 is the entry twice, which adds the bracket of (3)
 twice, 0 is the entry absent, whatever and wherever it is. One that counts and is NaN, negative or
-outside of the matrix makes the gap NaN. λ = 0 gives NaN where YᵀY is singular.
+outside of the matrix makes the answer and its gap NaN. λ = 0 gives NaN where YᵀY is singular.
 
 What the factors are is free up to one rotation of all; what has derivatives, and which, is said in
 :mod:`~mlmath.latent.matrix_factorization`: here in values, weights, α and λ.
@@ -155,6 +155,8 @@ def fit(
 
     numbers = values, weight, confidence, l2
     answer = implicit.attach_symmetric(gradient, found.params, *numbers)
+    lost = jax.lax.stop_gradient(0 * jnp.sum(weight))  # NaN if no answer exists
+    answer = jax.tree.map(lambda a: a + lost, answer)
     value = alternating.stationary(_objective, answer, (rows, columns), numbers)
     sound = jnp.where((l2 >= 0) & (confidence >= 0) & (null >= 0), found.gain, jnp.nan)
     return Fit(answer, certify(value, sound, null, steps=found.steps, tolerance=tolerance))

@@ -14,7 +14,8 @@ not convex: another start may end elsewhere, and P = Q = 0 is always stationary.
 every system regular; with λ = 0 a row or column with less than r + 1 entries gives NaN.
 What counts is where entries are known and what they are; there is no X of features, and
 ``sample_weight`` is one number per entry: 2 is the entry twice, 0 is the entry absent, whatever and
-wherever it is. One that counts and is NaN, or outside of the matrix, makes the gap NaN.
+wherever it is. One that counts and is NaN, or outside of the matrix, makes the answer and its gap
+NaN.
 
 The factors are not identified: P → PO, Q → QO with any orthogonal O changes nothing. Predictions
 are, and any function that does not change with O has its derivatives in values, weights and λ, by
@@ -166,6 +167,8 @@ def fit(
 
     numbers = values, weight, l2
     answer = implicit.attach_symmetric(gradient, found.params, *numbers)
+    lost = jax.lax.stop_gradient(0 * jnp.sum(weight))  # NaN if no answer exists
+    answer = jax.tree.map(lambda a: a + lost, answer)
     value = alternating.stationary(_objective, answer, (rows, columns), numbers)
     sound = jnp.where((l2 >= 0) & (null >= 0), found.gain, jnp.nan)
     return Fit(answer, certify(value, sound, null, steps=found.steps, tolerance=tolerance))
