@@ -1,9 +1,15 @@
 """All cases: one file per room of mlmath, listed here."""
 
-from benchmarks import kernels, latent, linear, mixtures, neural, optimize, selection
+from benchmarks import (
+    kernels,
+    latent,
+    linear,
+    mixtures,
+    neural,
+    optimize,
+    recommendation,
+    selection,
+)
 
-CASES = {
-    case.name: case
-    for room in (kernels, latent, linear, mixtures, neural, optimize, selection)
-    for case in room.CASES
-}
+ROOMS = (kernels, latent, linear, mixtures, neural, optimize, recommendation, selection)
+CASES = {case.name: case for room in ROOMS for case in room.CASES}

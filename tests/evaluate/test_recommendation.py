@@ -114,6 +114,11 @@ def test_an_item_that_is_not_ranked_is_absent_whatever_it_holds(measure, held):
     )
 
 
+def test_an_item_that_is_not_ranked_shares_no_rank():
+    score, ranked = np.array([[2.0, 0.0, 5.0]]), np.array([[True, True, False]])
+    assert recall_at(score, np.array([[0.0, 1.0, 0.0]]), k=2, ranked=ranked) == 1
+
+
 @measures
 def test_weight_is_repetition_and_absence_of_queries(measure):
     counts = np.array([0, 1, 2, 3, 1, 0, 2, 1, 1])
