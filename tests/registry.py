@@ -16,6 +16,7 @@ from mlmath.latent import (
     full_mixture,
     kmeans,
     pca,
+    probabilistic_pca,
     spherical_mixture,
     tied_mixture,
 )
@@ -132,6 +133,13 @@ def _blobs(d, k, seed=4):
 def _mean_alone(k):
     """Components that explain nothing."""
     return lambda X, y, s: pca.Params(s @ X / s.sum(), np.zeros((k, X.shape[1])), np.zeros(k))
+
+
+def _round(X, y, s):
+    """A Gaussian that is alike in all directions."""
+    mean = s @ X / s.sum()
+    noise = s @ ((X - mean) ** 2).mean(axis=1) / s.sum()
+    return probabilistic_pca.Params(mean, np.zeros((2, X.shape[1])), np.asarray(noise))
 
 
 def _zero_planes(X, y, s):
@@ -255,6 +263,10 @@ CASES += [
     Case(
         "pca, more columns than rows", pca, _cloud(40), {}, _mean_alone(3),
         measured=True, limit="", static={"k": 3}, shards=False,
+    ),
+    Case(
+        "probabilistic_pca", probabilistic_pca, _cloud(4), {}, _round, measured=True, limit="",
+        static={"k": 2}, log_density=True,
     ),
     Case(
         "kmeans", kmeans, _blobs(3, 3), {},

@@ -22,7 +22,15 @@ from mlmath import evaluate, rows
 from mlmath.evaluate import clusters, curves, grids, metrics, probabilities, selection
 from mlmath.evaluate.folds import Folds
 from mlmath.kernels import nearest_neighbors
-from mlmath.latent import diagonal_mixture, full_mixture, kmeans, mixture_sweep, pca, tied_mixture
+from mlmath.latent import (
+    diagonal_mixture,
+    full_mixture,
+    kmeans,
+    mixture_sweep,
+    pca,
+    probabilistic_pca,
+    tied_mixture,
+)
 from mlmath.linear import (
     least_squares,
     logistic_regression,
@@ -65,7 +73,7 @@ NAMES = {
     "diagonal_mixture": diagonal_mixture, "tied_mixture": tied_mixture,
     "mixture_sweep": mixture_sweep,
     "Perceptron": Perceptron, "StandardScaler": StandardScaler, "np": np, "jax": jax,
-    "PCA": PCA, "IncrementalPCA": IncrementalPCA, "pca": pca,
+    "PCA": PCA, "IncrementalPCA": IncrementalPCA, "pca": pca, "probabilistic_pca": probabilistic_pca,
     "sklearn": sklearn, "masks": masks, "evaluate": evaluate, "curves": curves,
     "KNeighborsClassifier": KNeighborsClassifier, "KNeighborsRegressor": KNeighborsRegressor,
     "nearest_neighbors": nearest_neighbors, "partial": partial,

@@ -56,9 +56,10 @@ from jaxtyping import Array, Float
 from mlmath.arrays import Count, Key, Real, Scalar
 from mlmath.certificate import Certificate, certify, first_order_tolerance
 from mlmath.compiled import compiled
+from mlmath.latent import principal_axes
 from mlmath.linalg import gram, orthogonal_iteration, scatter
 from mlmath.statistics.center import near_mean
-from mlmath.statistics.moments import Moments, merge, of_rows, summarize
+from mlmath.statistics.moments import Moments, merge, summarize
 from mlmath.statistics.weights import present_rows
 
 __all__ = [
@@ -91,18 +92,18 @@ class Fit(NamedTuple):
     """Outcome of :func:`fit`."""
 
     params: Params
-    certificate: Certificate  # gap: bound (5) of linalg.scatter / L(null), the mean alone
+    certificate: Certificate  # gap: ``principal_axes``, eq. (2) / L(null), the mean alone
     explained: Float[Array, " k"]  # share of the total variance tr C / S
 
 
 def transform(params: Params, x: Float[Real, " d"]) -> Float[Array, " k"]:
     """Scores z of ONE example, eq. (1)."""
-    return params.components @ (x - params.mean)
+    return jnp.matmul(params.components, x - params.mean)
 
 
 def inverse(params: Params, z: Float[Real, " k"]) -> Float[Array, " d"]:
     """Reconstruction x̂ of ONE example from its scores, eq. (1)."""
-    return params.mean + z @ params.components
+    return params.mean + jnp.matmul(z, params.components)
 
 
 def whiten(params: Params, x: Float[Real, " d"]) -> Float[Array, " k"]:
@@ -146,19 +147,9 @@ def fit(
         sample_weight: sᵢ; 2 counts the row twice, 0 leaves it out.
         tolerance: largest gap that counts as converged; ε^⅔ of the dtype if None.
     """
-    X, weight = present_rows(X, sample_weight)
-    n, d = X.shape
-    if d <= n:
-        found, deviation = of_rows(X, weight)
-        return _solved(found, k, n, jnp.min(weight), deviation == 0, tolerance)
-    total = jnp.sum(weight)
-    first = near_mean(X, weight)
-    mean = first + weight @ (X - first[None]) / total
-    Xc = X - mean[None]
-    spread = weight @ jnp.sum(Xc**2, axis=1)
-    constant = weight @ jnp.max(jnp.abs(Xc), axis=1) == 0
-    spectrum = scatter.eigh(Xc, weight)
-    return _fitted(total, mean, spread, spectrum, k, n, jnp.min(weight), constant, tolerance)
+    _refuse(k, min(X.shape))
+    axes = principal_axes.of_rows(*present_rows(X, sample_weight))
+    return _fitted(axes, k, tolerance)
 
 
 @compiled(static=("k", "oversampling"))
@@ -186,54 +177,43 @@ def fit_randomised(
         tolerance: largest gap that counts as converged; ε^⅔ of the dtype if None.
         max_steps: most products with C, each a pass over the rows.
     """
-    X, weight = present_rows(X, sample_weight)
     n, d = X.shape
     _refuse(k, min(n, d))
     if oversampling < 0:
         raise ValueError(f"oversampling must be at least 0, got {oversampling}.")
-    c = near_mean(X, weight)
-    squares, first, total, deviation = gram.row_sum(_squares, (X, weight), c)
-    mean, spread = c + first / total, squares - first @ first / total
+    X, weight = present_rows(X, sample_weight)
     tolerance = first_order_tolerance(X) if tolerance is None else tolerance
+    total, mean, spread, constant = _about(X, weight)
     start = jax.random.normal(key, (d, min(k + oversampling, n, d)), X.dtype)
     found = orthogonal_iteration.iterate(
         _product, start, k, X, weight, mean, enough=tolerance * spread, max_steps=max_steps,
         rounding=jnp.finfo(X.dtype).eps * spread,
     )  # fmt: skip
-    V = found.vectors
-    missed = _at_least_zero(spread - jnp.sum(V * _product(V, X, weight, mean)))
-    proved = _proved(found.excess, spread, total, mean, jnp.min(weight), deviation == 0)
-    values = jnp.maximum(found.values, 0)
+    V, values = found.vectors, jnp.maximum(found.values, 0)
+    spectrum = scatter.Spectrum(values, V, found.excess)
+    axes = principal_axes.Axes(total, mean, spread, spectrum, constant, jnp.min(weight))
+    lost = _at_least_zero(spread - jnp.sum(V * _product(V, X, weight, mean)))
+    proved = principal_axes.proved(found.excess, axes)
+    certificate = certify(lost, proved, spread, steps=found.steps, tolerance=tolerance)
     params = lax.stop_gradient(Params(mean, V.T, values / total))
-    certificate = certify(missed, proved, spread, steps=found.steps, tolerance=tolerance)
     return Fit(params, certificate, lax.stop_gradient(values / spread))
 
 
 @compiled(static=("k",))
 def solve(moments: Moments, *, k: int = 2, tolerance: Scalar | None = None) -> Fit:
     """:func:`fit` to the rows of which these are the moments."""
-    return _solved(moments, k, len(moments.mean), moments.weight, False, tolerance)
+    _refuse(k, len(moments.mean))
+    return _fitted(principal_axes.of_moments(moments), k, tolerance)
 
 
-def _solved(moments, k, most, least, constant, tolerance):
-    spectrum = scatter.of_matrix(moments.scatter)
-    spread = jnp.trace(moments.scatter)
-    return _fitted(
-        moments.weight, moments.mean, spread, spectrum, k, most, least, constant, tolerance
-    )
-
-
-def _fitted(total, mean, spread, spectrum, k, most, least, constant, tolerance):
-    """Fit of k directions, proved if no weight is below 0 and no square left the range."""
-    _refuse(k, min(most, len(mean)))
-    values = spectrum.values[:k]
-    missed = _at_least_zero(spread - jnp.sum(values))
-    proved = _proved(scatter.excess(spectrum, k), spread, total, mean, least, constant)
-    tolerance = first_order_tolerance(mean) if tolerance is None else tolerance
+def _fitted(axes, k, tolerance):
+    values = axes.spectrum.values[:k]
+    lost = _at_least_zero(axes.spread - jnp.sum(values))
+    tolerance = first_order_tolerance(axes.mean) if tolerance is None else tolerance
     return Fit(
-        Params(mean, spectrum.vectors[:, :k].T, values / total),
-        certify(missed, proved, spread, tolerance=tolerance),
-        values / spread,
+        Params(axes.mean, axes.spectrum.vectors[:, :k].T, values / axes.weight),
+        certify(lost, principal_axes.missed(axes, k), axes.spread, tolerance=tolerance),
+        values / axes.spread,
     )
 
 
@@ -247,12 +227,11 @@ def _at_least_zero(number):
     return number + lax.stop_gradient(jnp.maximum(number, 0) - number)
 
 
-def _proved(excess, spread, total, mean, least, constant):
-    """Excess with what rounding μ adds; NaN with a negative weight, or squares out of range."""
-    info = jnp.finfo(mean.dtype)
-    sound = (least >= 0) & ((spread > total * info.tiny / info.eps) | constant)
-    excess = jnp.where(constant, 0, excess + total * info.eps**2 * mean @ mean)
-    return jnp.where(sound, excess, jnp.nan)
+def _about(X, weight):
+    """S, μ, tr C, and whether all rows are equal."""
+    c = near_mean(X, weight)
+    squares, first, total, deviation = gram.row_sum(_squares, (X, weight), c)
+    return total, c + first / total, squares - first @ first / total, deviation == 0
 
 
 def _squares(X, weight, c):

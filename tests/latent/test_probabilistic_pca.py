@@ -1,0 +1,141 @@
+"""Probabilistic PCA: its density, its maximum, and the PCA that it becomes without noise."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy.stats import multivariate_normal
+from sklearn.datasets import load_iris
+from sklearn.decomposition import PCA
+
+import mlmath
+from mlmath.latent import pca, probabilistic_pca
+
+IRIS = load_iris().data
+
+
+def weights(n=150, seed=0):
+    return np.random.default_rng(seed).uniform(0.5, 2, n)
+
+
+def some(k=2, d=4, seed=0):
+    rng = np.random.default_rng(seed)
+    return probabilistic_pca.Params(rng.normal(size=d), rng.normal(size=(k, d)), np.asarray(0.7))
+
+
+def covariance(params):
+    W = np.asarray(params.loadings)
+    return W.T @ W + float(params.noise) * np.eye(W.shape[1])
+
+
+def test_the_density_is_the_gaussian_of_equation_2_for_any_loadings():
+    params = some()
+    right = multivariate_normal(params.mean, covariance(params))
+    for x in IRIS[:5]:
+        np.testing.assert_allclose(probabilistic_pca.log_prob(params, x), right.logpdf(x))
+
+
+def test_the_mean_of_t_is_that_of_the_joint_gaussian():
+    params, x = some(), IRIS[3]
+    W = params.loadings
+    right = W @ np.linalg.solve(covariance(params), x - params.mean)
+    np.testing.assert_allclose(probabilistic_pca.transform(params, x), right)
+    t = np.array([0.5, -1.0])
+    np.testing.assert_allclose(probabilistic_pca.inverse(params, t), params.mean + W.T @ t)
+
+
+def test_draws_have_mean_and_covariance_of_equation_2():
+    params = some()
+    draws = jax.vmap(probabilistic_pca.sample, (0, None))(
+        jax.random.split(jax.random.key(0), 100_000), params
+    )
+    np.testing.assert_allclose(draws.mean(0), params.mean, atol=0.03)
+    np.testing.assert_allclose(np.cov(draws.T), covariance(params), atol=0.06)
+
+
+@pytest.mark.parametrize("k", [1, 2, 3])
+def test_the_answer_is_equation_6(k):
+    s = weights()
+    fitted = probabilistic_pca.fit(IRIS, k=k, sample_weight=s)
+    mean = s @ IRIS / s.sum()
+    values, vectors = np.linalg.eigh((IRIS - mean).T @ np.diag(s) @ (IRIS - mean) / s.sum())
+    values, vectors = values[::-1], vectors[:, ::-1]
+    noise = values[k:].mean()
+    W = np.asarray(fitted.params.loadings)
+    np.testing.assert_allclose(fitted.params.noise, noise)
+    np.testing.assert_allclose(np.diag(W @ W.T), values[:k] - noise)
+    np.testing.assert_allclose(covariance(fitted.params), (
+        vectors[:, :k] * values[:k] @ vectors[:, :k].T
+        + noise * vectors[:, k:] @ vectors[:, k:].T
+    ), atol=1e-12)  # fmt: skip
+    logs = np.log(values[:k]).sum() + (4 - k) * np.log(noise)
+    least = s.sum() / 2 * (4 * np.log(2 * np.pi) + 4 + logs)
+    np.testing.assert_allclose(fitted.certificate.objective, least)
+    np.testing.assert_allclose(
+        probabilistic_pca.objective(fitted.params, IRIS, sample_weight=s), least
+    )
+    assert fitted.certificate.converged
+
+
+def test_scikit_learn_has_the_same_noise_and_density_but_for_n_minus_1():
+    ours, theirs = probabilistic_pca.fit(IRIS, k=2).params, PCA(2).fit(IRIS)
+    np.testing.assert_allclose(ours.noise, theirs.noise_variance_ * 149 / 150)
+    scaled = ours._replace(
+        loadings=ours.loadings * np.sqrt(150 / 149), noise=ours.noise * 150 / 149
+    )
+    np.testing.assert_allclose(
+        mlmath.rows(probabilistic_pca.log_prob)(scaled, IRIS), theirs.score_samples(IRIS)
+    )
+
+
+def test_no_other_gaussian_of_this_kind_is_likelier():
+    fitted = probabilistic_pca.fit(IRIS, k=2)
+    rng = np.random.default_rng(0)
+    for size in (1e-3, 0.1, 1.0):
+        for leaf in range(3):
+            moved = list(fitted.params)
+            moved[leaf] = moved[leaf] * np.exp(size * rng.normal(size=np.shape(moved[leaf])))
+            other = probabilistic_pca.Params(*moved)
+            assert probabilistic_pca.objective(other, IRIS) > fitted.certificate.objective
+
+
+def test_without_noise_the_mean_of_t_is_the_whitened_score_of_pca():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(40, 2)) @ rng.normal(size=(2, 5)) + 1e-5 * rng.normal(size=(40, 5))
+    ours, plain = probabilistic_pca.fit(X, k=2).params, pca.fit(X, k=2).params
+    np.testing.assert_allclose(
+        mlmath.rows(probabilistic_pca.transform)(ours, X),
+        mlmath.rows(pca.whiten)(plain, X),
+        atol=1e-6,
+    )
+
+
+def test_wide_rows_have_the_answer_of_tall_ones_with_absent_rows():
+    X, s = np.random.default_rng(2).normal(size=(7, 10)), weights(7)
+    tall, t = np.concatenate([X, np.full((8, 10), np.nan)]), np.append(s, np.zeros(8))
+    wide = probabilistic_pca.fit(X, k=3, sample_weight=s)
+    narrow = probabilistic_pca.fit(tall, k=3, sample_weight=t)
+    for ours, theirs in zip(jax.tree.leaves(wide[0]), jax.tree.leaves(narrow[0]), strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-10)
+
+
+@pytest.mark.parametrize("k", [0, 4])
+def test_a_number_of_directions_that_leaves_no_noise_is_refused(k):
+    with pytest.raises(ValueError, match="k must be from 1 to 3, below d"):
+        probabilistic_pca.fit(IRIS, k=k)
+    with pytest.raises(ValueError, match="k must be from 1 to 2"):
+        probabilistic_pca.fit(IRIS[:2], k=3)
+
+
+def test_rows_in_a_plane_and_equal_rows_prove_nothing():
+    plane = IRIS[:, :2] @ np.random.default_rng(0).normal(size=(2, 4))
+    for X in (plane, np.ones((5, 4))):
+        certificate = probabilistic_pca.fit(X, k=2).certificate
+        assert not certificate.converged
+
+
+def test_round_rows_prove_nothing_for_every_plane_is_as_good():
+    corners = np.concatenate([np.eye(4), -np.eye(4)])
+    certificate = probabilistic_pca.fit(corners, k=2).certificate
+    assert not certificate.converged
+    assert jnp.isnan(certificate.gap) or certificate.gap > 0.1
