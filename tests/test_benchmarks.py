@@ -28,6 +28,7 @@ def test_numpy_in_and_device_resident_are_asked_apart():
     asked = {name: (case.target_numpy, case.target_device) for name, case in CASES.items()}
     assert asked == {
         "neighbours": (2.5, 2.5),
+        "kmeans": (1.2, 1.2),
         "full_mixture": (12.0, 12.0),
         "implicit_feedback": (1.0, 1.0),
         "ridge": (0.9, 1.0),

@@ -56,7 +56,7 @@ def sizes(
             jax.random.key(given["seed"]), partial(_inertias, run), X, sample_weight=weight
         )
         columns |= {"gap": np.asarray(gap.gap), "standard error of the gap": np.asarray(gap.error)}
-        chosen = sizes[int(gap.chosen)]
+        chosen = sizes[int(gap.chosen)] if np.isfinite(columns["gap"]).any() else 0
         axis = "gap statistic, higher is better"
         return chosen, columns, axis, ("gap",), columns["standard error of the gap"]
     if by == "elbow":
@@ -204,8 +204,7 @@ def _path(points, weight, k):
     """Centroids after 0, 1, … steps, and at the end."""
     start = kmeans.init_random(jax.random.key(1), points, k=k, sample_weight=weight)
     fit: Any = partial(kmeans.fit, start, points, sample_weight=weight)
-    steps = int(fit().certificate.steps)
-    counts = range(steps + 1) if steps < _STRIP else [*range(_STRIP - 1), steps]
+    counts = range(int(fit().certificate.steps) + 1)
     return np.stack([np.asarray(fit(max_steps=t).params.centroids) for t in counts])
 
 

@@ -28,13 +28,15 @@ def _bind(given):
 
 
 def _fit(X, y, *, sample_weight=None, k=2, seed=0, seeds=10, covariance="full", **given):
-    """EM from the start, of ``seeds``, that ends in the largest likelihood."""
+    """EM from the start, of ``seeds``, that ends in the least objective."""
     module = family(covariance)
     found = mixture_sweep.sweep(
         module.FAMILY, jax.random.key(seed), X, sizes=(k,), seeds=seeds,
         sample_weight=sample_weight, **given,
     )  # fmt: skip
-    _, best = mixture_sweep.best(found.bic)
+    objective, converged = found.certificate.objective[0], found.certificate.converged[0]
+    objective = jnp.where(jnp.isfinite(objective), objective, jnp.inf)
+    best = jnp.argmin(jnp.where(converged | ~converged.any(), objective, jnp.inf))
     start = module.Params(*jax.tree.map(lambda a: a[0, best], found.params))
     fitted = module.fit(start, X, sample_weight=sample_weight, **given)
     steps = found.certificate.steps[0, best]
@@ -90,8 +92,9 @@ def _facts(found):
     params, s = found.fitted.params, found.weight
     label, k = found.applied[:, :-1].argmax(axis=1), len(params.weights)
     likelihood, total = float(s @ found.applied[:, -1]), s.sum()
+    unit = ", in standard units" if np.any(found.scale != 1) else ""
     facts = {
-        "log density": f"{likelihood / total:.4f} on the mean of the rows, in standard units",
+        "log density": f"{likelihood / total:.4f} on the mean of the rows{unit}",
         "weights": ", ".join(f"{p:.3f}" for p in np.asarray(params.weights)),
     }
     return facts | against_groups(found, label) | described(found, label, k, "component")

@@ -260,7 +260,8 @@ def outcome(
         start = time.perf_counter()
         X, y_padded, weight = pipeline.padded(X, y, weight, dtype)
         fitted = composed.fit(X, y_padded, sample_weight=weight, **values)
-        certificate = fitted.certificate and _plain(fitted.certificate)
+        proof = fitted.certificate
+        certificate = proof and {k: np.asarray(v).item() for k, v in proof._asdict().items()}
         seconds.append(time.perf_counter() - start)
         return fitted.params, certificate
 
@@ -280,12 +281,6 @@ def outcome(
     params, certificate = fit(X, weight)
     _refuse_infinite(method, [params, certificate], swept)
     return Outcome(params, certificate, score, held, seconds)
-
-
-def _plain(certificate):
-    import numpy as np
-
-    return {name: np.asarray(value).item() for name, value in certificate._asdict().items()}
 
 
 def _refuse_infinite(method, found, swept):

@@ -72,7 +72,8 @@ def part(record: dict[str, Any]) -> Any:
     for name, value in given.items():
         if name not in known or (value is not None and methods.range_of(known[name], value)):
             raise Refusal("run.json is damaged: 'hyperparameters' is not what a run holds.")
-    if weighting not in WEIGHTINGS or not given.get("k", 0) <= record["rows"]:
+    k = given.get("k")
+    if weighting not in WEIGHTINGS or type(k) is not int or k > record["rows"]:
         raise Refusal("run.json is damaged: 'hyperparameters' is not what a run holds.")
     return _part(given, weighting, len(record["labels"]))
 

@@ -100,9 +100,12 @@ def model(saved: Saved) -> Model:
     else:
         part = pipeline.part(saved.method)
     composed = pipeline.model(part, saved.columns, record["raw"])
-    expected = pipeline.expected_params(
-        composed, saved.columns, record["rows"], record["dtype"], values
-    )
+    try:
+        expected = pipeline.expected_params(
+            composed, saved.columns, record["rows"], record["dtype"], values
+        )
+    except ValueError:  # sizes that no fit takes
+        raise damaged(saved.folder, "hyperparameters") from None
     return Model(composed, runs.read_params(saved.folder, expected))
 
 

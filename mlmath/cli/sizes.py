@@ -137,7 +137,7 @@ def _judged(name, source, options, given, sizes, dtype):
     judge = {"gaussian_mixture": densities.sizes, "kmeans": clustering.sizes}[name]
     found = Judged(*judge(rows.X, rows.weight, tuple(sizes), options.by, given))
     if found.chosen < 1:
-        more = "; give --prior-rows 1" if name == "gaussian_mixture" else ""
+        more = "; raise --max-steps, or give --prior-rows 1" if name == "gaussian_mixture" else ""
         raise Refusal(f"no size has a finite {options.by}{more}.")
     return found
 

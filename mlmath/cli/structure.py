@@ -97,7 +97,7 @@ def part(record: dict[str, Any]) -> Any:
         if key == "covariance" and key in own:
             right = value in COVARIANCES
         elif key in ("seed", "seeds") and key in own:
-            right = type(value) is int and 0 <= value < 2**31
+            right = type(value) is int and (key == "seeds") <= value < 2**31
         else:
             right = key in known and (value is None or not methods.range_of(known[key], value))
         if not right:
@@ -147,11 +147,6 @@ def section(
     from mlmath.data import columns as tables
 
     method, structure = methods.find(name), structures.STRUCTURES[name]
-    shown_as = method
-    if covariance := values.get("covariance"):
-        shown_as = method._replace(
-            fit=methods.Function(f"mlmath.latent.{covariance}_mixture", "fit")
-        )
     gathered = examples.gather(source, method.task, options)
     given = {key: value for key, value in values.items() if value is not None}
     _refuse_many(method, structure, given, gathered)
@@ -163,11 +158,7 @@ def section(
     certificate = {k: np.asarray(v).item() for k, v in fitted.certificate._asdict().items()}
     seconds = time.perf_counter() - start
     if not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves([fitted.params, certificate])):
-        more = "give --prior-rows 1, or " if name == "gaussian_mixture" else ""
-        raise Refusal(
-            f"the fit has no finite answer; {more}leave out with --ignore columns that are "
-            "combinations of others, or very large."
-        )
+        raise _no_answer(name)
     center, scale = _units(fitted.params, options.raw)
     found = Found(
         fitted._replace(params=_inner(fitted.params, options.raw)),
@@ -178,8 +169,24 @@ def section(
     record = _record(source, gathered, options, certificate, seconds)
     facts = _facts(record | {"dtype": dtype}) | structure.facts(found)
     figures = dict(structure.figures(found))
-    shown = report.Section(methods.title(shown_as), methods.formula(shown_as), facts, figures)
+    page = _page(method, values)
+    shown = report.Section(methods.title(page), methods.formula(page), facts, figures)
     return record, fitted.params, shown
+
+
+def _page(method, values):
+    """The method with the module whose docstring tells of it."""
+    kind = values.get("covariance")
+    module = f"mlmath.latent.{kind}_mixture" if kind else method.fit.module
+    return method._replace(fit=methods.Function(module, "fit"))
+
+
+def _no_answer(name):
+    more = "give --prior-rows 1, or " if name == "gaussian_mixture" else ""
+    return Refusal(
+        f"the fit has no finite answer; {more}leave out with --ignore columns that are "
+        "combinations of others, or very large."
+    )
 
 
 def rows(name: str, source: Any, options: Any, dtype: str) -> Any:

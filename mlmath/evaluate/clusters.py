@@ -97,9 +97,9 @@ class Silhouette(NamedTuple):
 class GapStatistic(NamedTuple):
     """Outcome of :func:`gap_statistic`, for m sizes."""
 
-    gap: Float[Array, " m"]  # eq. (3); NaN where the data have inertia 0
+    gap: Float[Array, " m"]  # eq. (3); NaN where the data have inertia 0, to rounding
     error: Float[Array, " m"]  # σ
-    chosen: Int[Array, ""]  # place of the size of eq. (4)
+    chosen: Int[Array, ""]  # place of the size of eq. (4), before the first NaN; 0 if all are
 
 
 class Elbow(NamedTuple):
@@ -193,9 +193,11 @@ def _gap_statistic(key, inertias, X, references, sample_weight):
     keys = jax.random.split(key, 1 + references)
     logs = lax.map(reference, keys[1:])
     own = inertias(keys[0], X, sample_weight=weight)
-    gap = jnp.mean(logs, axis=0) - jnp.log(jnp.where(own > 0, own, jnp.nan))
+    mean = jnp.mean(logs, axis=0)
+    some = own > jnp.finfo(own.dtype).eps * jnp.exp(mean)  # less is rounding
+    gap = mean - jnp.log(jnp.where(some, own, jnp.nan))
     error = jnp.std(logs, axis=0) * jnp.sqrt(1 + 1 / references)
-    enough = jnp.append(gap[:-1] >= gap[1:] - error[1:], True)
+    enough = jnp.append(~(gap[:-1] < gap[1:] - error[1:]), True) & ~jnp.isnan(gap)
     return GapStatistic(gap, error, jnp.argmax(enough))
 
 
@@ -214,7 +216,8 @@ def elbow(sizes: Float[Real, " m"] | Int[Real, " m"], inertias: Float[Real, " m"
         raise ValueError(f"an elbow needs at least three sizes, got {sizes.shape[0]}.")
     W = jnp.asarray(inertias)
     k = jnp.asarray(sizes, W.dtype)
-    below = (k[-1] - k) / (k[-1] - k[0]) - (W - W[-1]) / (W[0] - W[-1])
+    chord, fall = (k[-1] - k) / (k[-1] - k[0]), W[0] - W[-1]
+    below = jnp.where(fall == 0, 0, chord - (W - W[-1]) / jnp.where(fall == 0, 1, fall))
     return Elbow(below, jnp.asarray(sizes)[jnp.argmax(below)].astype(jnp.int32))
 
 

@@ -51,7 +51,7 @@ class Params(NamedTuple):
 
 
 def predict(params: Params, x: Float[Real, " d"]) -> Int[Array, ""]:
-    """Index j of the nearest centroid to ONE example, eq. (1)."""
+    """Index j of the nearest centroid to ONE example, eq. (1); of NaN it means nothing."""
     squares = lax.stop_gradient(_squares(params, x))
     return jnp.argmin(squares).astype(jnp.int32)
 

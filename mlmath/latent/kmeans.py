@@ -58,7 +58,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from mlmath.arrays import Count, Real, Scalar
 from mlmath.certificate import Certificate, certify, superlinear_tolerance
@@ -103,6 +103,7 @@ class _State(NamedTuple):
     now: Float[Array, "k d"]
     ahead: lloyd.Step
     steps: Int[Array, ""]
+    barred: Bool[Array, ""]  # whether a step would gain, but none was allowed
 
 
 @compiled()
@@ -154,18 +155,24 @@ def _descended(rows, start, enough, max_steps):
     def advance(state):
         ahead = lloyd.step(rows, state.ahead.centroids)
         now = state.ahead.centroids
-        return _State(state.now, state.ahead.taken, now, ahead, state.steps + 1)
+        return _State(state.now, state.ahead.taken, now, ahead, state.steps + 1, state.barred)
 
     n, first = rows.X.shape[0], assignment.coordinates(rows, start)
     nowhere, none = jnp.zeros(n, jnp.int32), jnp.full(first.shape[0], n, jnp.int32)
     ahead = lloyd.Step(first, none, jnp.zeros_like(rows.unit), nowhere)
-    state = _State(first, none, first, ahead, jnp.asarray(-1, jnp.int32))
+    state = _State(first, none, first, ahead, jnp.asarray(-1, jnp.int32), jnp.asarray(False))
     state = lax.while_loop(more, advance, state)
+    barred = (state.steps == 0) & (state.ahead.gain > enough)
     # what is empty at the end gains nothing by a step, but belongs on a row
     idle = (state.ahead.taken < n) & ~(state.ahead.gain > enough)
     now = jnp.where(idle[:, None], state.ahead.centroids, state.now)
     taken = jnp.where(idle, state.ahead.taken, jnp.where(state.steps == 0, n, state.taken))
-    return state._replace(now=now, taken=taken)
+    ahead, _ = lax.while_loop(  # none or one, in all lanes if in any: what they are worth there
+        lambda a: a[1],
+        lambda a: (lloyd.step(rows, now), jnp.asarray(False)),
+        (state.ahead, idle.any()),
+    )
+    return state._replace(now=now, taken=taken, ahead=ahead, barred=barred)
 
 
 @jax.custom_jvp
@@ -185,7 +192,7 @@ def _(primals, tangents):
         sums = gram.row_sum(_sums, (X, weight, labels), rows.origin, start)
         totals = sums[:, -1:]
         mean = rows.origin[None] + sums[:, :-1] / jnp.where(totals != 0, totals, 1)
-        mean = jnp.where(state.steps == 0, start, mean)
+        mean = jnp.where(state.barred, start, mean)
         own = (state.taken < X.shape[0])[:, None]
         return jnp.where(own, X.at[state.taken].get(mode="clip"), mean)
 

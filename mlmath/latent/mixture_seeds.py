@@ -85,7 +85,9 @@ def _drawn(key, X, Z, weight, there):
     def further(state, given):
         least, nearest = state
         key, j, counts = given
-        row = jax.random.categorical(key, jnp.log(weight * least))
+        chance = weight * least
+        chance = jnp.where(jnp.sum(chance) > 0, chance, weight)  # every row is a mean
+        row = jax.random.categorical(key, jnp.log(chance))
         square = jnp.sum((Z - Z[row][None]) ** 2, axis=1)
         closer = ((square < least) | (j == 0)) & counts
         return (jnp.where(closer, square, least), jnp.where(closer, j, nearest)), X[row]

@@ -147,9 +147,9 @@ def fit(
         sample_weight: sᵢ; 2 counts the row twice, 0 leaves it out.
         tolerance: largest gap that counts as converged; ε^⅔ of the dtype if None.
     """
+    X, weight = present_rows(X, sample_weight)
     _refuse(k, min(X.shape))
-    axes = principal_axes.of_rows(*present_rows(X, sample_weight))
-    return _fitted(axes, k, tolerance)
+    return _fitted(principal_axes.of_rows(X, weight), k, tolerance)
 
 
 @compiled(static=("k", "oversampling"))
@@ -177,11 +177,11 @@ def fit_randomised(
         tolerance: largest gap that counts as converged; ε^⅔ of the dtype if None.
         max_steps: most products with C, each a pass over the rows.
     """
+    X, weight = present_rows(X, sample_weight)
     n, d = X.shape
     _refuse(k, min(n, d))
     if oversampling < 0:
         raise ValueError(f"oversampling must be at least 0, got {oversampling}.")
-    X, weight = present_rows(X, sample_weight)
     tolerance = first_order_tolerance(X) if tolerance is None else tolerance
     total, mean, spread, constant = _about(X, weight)
     start = jax.random.normal(key, (d, min(k + oversampling, n, d)), X.dtype)

@@ -145,10 +145,10 @@ def fit(
         sample_weight: sᵢ; 2 counts the row twice, 0 leaves it out.
         tolerance: largest gap that counts as converged; ε^⅔ of the dtype if None.
     """
+    X, weight = present_rows(X, sample_weight)
     n, d = X.shape
     if not 1 <= k <= min(n, d - 1):
         raise ValueError(f"k must be from 1 to {min(n, d - 1)}, below d and at most n, got {k}.")
-    X, weight = present_rows(X, sample_weight)
     axes = principal_axes.of_rows(X, weight)
     total, variances = axes.weight, axes.spectrum.values[:k] / axes.weight
     noise = (axes.spread / total - jnp.sum(variances)) / (d - k)

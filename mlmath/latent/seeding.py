@@ -160,7 +160,7 @@ def _given(X, sample_weight, k):
     if not 1 <= k <= n:
         raise ValueError(f"k must be from 1 to the {n} rows of X, got {k}.")
     weight = known(weight, jnp.ones(n, bool))
-    sound = jnp.isfinite(weight).all() & jnp.isfinite(X).all()
+    sound = jnp.isfinite(weight).all() & (weight >= 0).all() & jnp.isfinite(X).all()
     return X, lax.stop_gradient(weight), jnp.where(sound, 0, jnp.nan).astype(X.dtype)
 
 
@@ -175,5 +175,7 @@ def _codes(key, X):
     """A number per row, equal for equal rows and hardly ever for others."""
     bits = lax.bitcast_convert_type(X + 0, jnp.uint32)  # −0 is 0
     bits = bits.reshape(X.shape[0], -1)
+    for shift, factor in ((16, 0x85EBCA6B), (13, 0xC2B2AE35), (16, 1)):  # whole numbers end in 0s
+        bits = (bits ^ (bits >> shift)) * jnp.uint32(factor)
     factors = jax.random.bits(key, bits.shape[1:], jnp.uint32) | 1
     return jnp.sum(bits * factors[None], axis=1, dtype=jnp.uint32)

@@ -12,7 +12,8 @@ they capture too little of tr C is about
     max_{0 ≤ t ≤ √k} 2et − δt²,    δ = θ_k − θ_{k+1} − 2e                        (2)
 
 (``linalg.scatter``, eq. (5)), an estimate, for θ_{k+1} stands for the largest eigenvalue that is
-left, which it may not have reached. Steps end where (2) is at most a given number.
+left, which it may not have reached; with l = k it is θ_k, and nothing is known of the rest. Steps
+end where (2) is at most a given number.
 
 Nothing has a derivative here. One product with l columns and O(d l²) per step.
 
@@ -85,7 +86,7 @@ def iterate(
         vectors, image = (jnp.matmul(a, U, precision="highest") for a in (Q, image))
         left = image[:, :k] - vectors[:, :k] * values[None, :k]
         e = jnp.sqrt(jnp.sum(left**2)) + rounding
-        rest = values[k] if k < values.size else 0
+        rest = values[min(k, values.size - 1)] if k < start.shape[0] else 0
         return steps + 1, image, values, vectors, scatter.gain(e, values[k - 1] - rest - 2 * e, k)
 
     zeros = jnp.zeros_like(start[0])

@@ -11,7 +11,8 @@ which loses no more to rounding than (1). Blocks B of rows add up,
     S = Σ_B S_B,    μ = Σ_B S_B μ_B / S,    C = Σ_B C_B + S_B (μ_B − μ)(μ_B − μ)ᵀ    (3)
 
 so that a stream, or parts on many hosts, give what one array gives, to rounding. A block of weight
-0 adds nothing. Derivatives of any order exist in rows and weights.
+0 adds nothing. Derivatives of any order exist in rows and weights; those of a block all of whose
+weights are 0 are 0, as it has no mean that could move another.
 
 Time O(nd²), memory O(d²) and a block of rows.
 

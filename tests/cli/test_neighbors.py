@@ -97,7 +97,14 @@ def test_a_tampered_record_is_refused(shell):
     with open("run/run.json") as file:
         record = json.load(file)
     good = record["hyperparameters"]
-    for changed in ({"k": 0}, {"k": 10**6}, {"weighting": "exec"}, {"depth": 2}, {"votes": -1.0}):
+    for changed in (
+        {"k": 0},
+        {"k": None},
+        {"k": 10**6},
+        {"weighting": "exec"},
+        {"depth": 2},
+        {"votes": -1.0},
+    ):
         with open("run/run.json", "w") as file:
             json.dump(record | {"hyperparameters": good | changed}, file)
         code, _, complaint = shell("predict", "run", "iris")

@@ -140,5 +140,16 @@ def test_a_tampered_record_is_refused(shell):
         code, _, complaint = shell("predict", "run", "iris")
         assert code == 2
         assert "damaged" in complaint or changed == {"k": 3}
-        assert "Traceback" not in complaint
+
+
+def test_a_tampered_record_of_clusters_is_refused(shell):
+    run(shell, "kmeans", "iris", "--k", "2", "--seeds", "1")
+    with open("run/run.json") as file:
+        record = json.load(file)
+    for changed in ({"seeds": 0}, {"k": 99999}, {"seed": -1}, {"covariance": "full"}):
+        with open("run/run.json", "w") as file:
+            json.dump(record | {"hyperparameters": record["hyperparameters"] | changed}, file)
+        code, _, complaint = shell("predict", "run", "iris")
+        assert code == 2
+        assert "damaged" in complaint
     assert set(structures.STRUCTURES) >= {"pca"}

@@ -202,3 +202,22 @@ def test_misuse_is_refused_and_what_counts_shows(iris):
     wrong = np.where(np.arange(150) == 3, 7, label)
     assert np.isnan(clusters.silhouette(X, wrong, classes=3).mean)
     assert np.isnan(clusters.silhouette(X, label, classes=3, sample_weight=np.zeros(150)).mean)
+
+
+def test_a_size_without_inertia_has_no_gap_and_is_not_chosen():
+    X = np.repeat(np.array([[0.0, 0], [0, 1], [5, 5], [5, 6]]), 2, axis=0)
+
+    def inertias(key, X, *, sample_weight):
+        found = kmeans.sweep(key, X, sizes=(2, 3, 4, 5), seeds=2, sample_weight=sample_weight)
+        return found.certificate.objective.min(axis=1)
+
+    found = clusters.gap_statistic(jax.random.key(0), inertias, X, references=3)
+    gap = np.asarray(found.gap)
+    assert np.isnan(gap[2:]).all()
+    assert np.isfinite(gap[found.chosen])
+
+
+def test_equal_inertias_have_no_elbow():
+    found = clusters.elbow(np.array([2, 3, 4]), np.ones(3))
+    np.testing.assert_array_equal(found.below, 0)
+    assert found.chosen == 2

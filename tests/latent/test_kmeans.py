@@ -262,3 +262,22 @@ def test_no_array_of_rows_times_centroids_is_made(iris):
     X = np.zeros((40_000, 2), np.float32)
     program = kmeans.fit.lower(X[:300], X).compile()
     assert program.memory_analysis().temp_size_in_bytes < 40_000 * 300 * 4 / 3
+
+
+def test_a_fit_that_begins_at_its_end_has_the_derivatives_of_means():
+    X, there = np.array([[0.0], [1.0], [9.0], [11.0]]), np.array([[0.5], [10.0]])
+    slope = jax.jacobian(lambda C, X: kmeans.fit(C, X).params.centroids, argnums=(0, 1))
+    by_start, by_rows = slope(there, X)
+    assert kmeans.fit(there, X).certificate.steps == 0
+    np.testing.assert_array_equal(by_start, 0)
+    np.testing.assert_allclose(by_rows[:, 0, :, 0], [[0.5, 0.5, 0, 0], [0, 0, 0.5, 0.5]])
+    stopped = jax.jacobian(lambda C: kmeans.fit(C, X, max_steps=0).params.centroids)(there - 2)
+    np.testing.assert_array_equal(stopped[:, 0, :, 0], np.eye(2))
+
+
+def test_the_certificate_is_that_of_the_answer_where_an_idle_cluster_is_put_on_a_row():
+    X, start = np.array([[0.0], [0.0], [0.0], [10.0]]), np.array([[2.5], [1000.0]])
+    fitted = kmeans.fit(start, X, tolerance=0.8)
+    np.testing.assert_allclose(
+        fitted.certificate.objective, kmeans.objective(fitted.params, X), rtol=1e-12
+    )

@@ -64,3 +64,10 @@ def test_fewer_distinct_rows_than_components_show(groups):
 def test_a_number_that_the_rows_cannot_have_is_refused(k, groups):
     with pytest.raises(ValueError, match=f"from 1 to the 60 rows of X, got {k}"):
         full_mixture.init(jax.random.key(0), groups, k=k)
+
+
+def test_with_every_row_a_mean_no_absent_row_becomes_one():
+    X, s = np.array([[1000.0], [0.0], [1.0]]), np.array([0.0, 1, 1])
+    for seed in range(3):
+        means = full_mixture.init(jax.random.key(seed), X, k=3, sample_weight=s).means
+        assert set(np.asarray(means).ravel()) <= {0.0, 1.0}

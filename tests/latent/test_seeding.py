@@ -139,3 +139,16 @@ def test_float32_draws_from_a_million_rows_in_proportion():
     counts = np.bincount(found // (n // 50), minlength=50)
     assert chisquare(counts).pvalue > 1e-3
     assert len(np.unique(found)) > 47_000  # of 50,000 draws among 500,000
+
+
+def test_whole_numbers_are_told_apart():
+    X = np.array(list(product([0.0, 1.0], repeat=6)), np.float32)
+    for seed in range(10):
+        found = np.asarray(seeding.init_random(jax.random.key(seed), X, k=64))
+        assert len(np.unique(found, axis=0)) == 64
+
+
+@pytest.mark.parametrize("init", [seeding.init_random, seeding.init_plus_plus])
+def test_a_negative_weight_has_no_draw(init):
+    X = np.arange(6.0).reshape(3, 2)
+    assert np.isnan(init(jax.random.key(0), X, k=2, sample_weight=np.array([1.0, -1, 1]))).all()

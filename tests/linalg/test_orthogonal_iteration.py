@@ -76,3 +76,12 @@ def test_a_product_that_is_not_finite_shows_and_nothing_has_a_derivative():
     assert np.isnan(run(C * np.nan).excess)
     slopes = jax.grad(lambda C: run(C).values.sum())(C)
     np.testing.assert_array_equal(slopes, 0)
+
+
+def test_without_spare_columns_nothing_is_known_of_the_rest():
+    flat = np.diag(1 + 0.01 * np.arange(6.0)[::-1])
+    found = run(flat, k=2, columns=2, max_steps=1)
+    V = np.asarray(found.vectors)
+    lost = 1.05 + 1.04 - np.trace(V.T @ flat @ V)
+    assert lost > 1e-3
+    assert found.excess >= lost
