@@ -38,11 +38,108 @@ def _inertia(C, X):
     return float(((X - C[_labels(C, X)]) ** 2).sum())
 
 
+def _slopes(n, d):
+    """Rows whose variances fall, in a rotation of the axes."""
+
+    def data():
+        rng = np.random.default_rng(0)
+        mixing = rng.normal(size=(d, d)) * np.geomspace(1, 0.05, d) / np.sqrt(d)
+        return ((rng.normal(size=(n, d)) @ mixing + 1).astype(np.float32),)
+
+    return data
+
+
+def _axes(fit):
+    """Mean and components of a fit."""
+    return np.asarray(fit.params.mean, float), np.asarray(fit.params.components, float)
+
+
+def _pca(k, solver):
+    def run(X):
+        from sklearn.decomposition import PCA
+
+        peer = PCA(k, svd_solver=solver, random_state=0).fit(X)
+        return peer.mean_, peer.components_
+
+    return run
+
+
+def _missed(arrays, answer):
+    """Reconstruction error over the least one of as many components, in float64, less 1."""
+    X = np.asarray(arrays[0], float)
+    mean, V = answer
+    C = (X - X.mean(0)).T @ (X - X.mean(0))
+    least = np.linalg.eigvalsh(C)[: len(C) - len(V)].sum()
+    shift = len(X) * ((np.eye(len(C)) - V.T @ V) @ (X.mean(0) - mean)) ** 2
+    found = np.trace(C) - np.trace(V @ C @ V.T) + shift.sum()
+    return float(abs(found / least - 1))
+
+
+def _key():
+    import jax
+
+    return jax.random.key(0)
+
+
+def _best_of_each_size(sweep):
+    """Least inertia of each size."""
+    return (np.asarray(sweep.certificate.objective, float).min(axis=1),)
+
+
+_SIZES = tuple(range(2, 12))
+
+
+def _few(n=10_000, d=8, k=6):
+    rng = np.random.default_rng(0)
+    return ((3 * rng.normal(size=(k, d))[rng.integers(k, size=n)] + rng.normal(size=(n, d)))
+            .astype(np.float32),)  # fmt: skip
+
+
+def _one_by_one(X):
+    """The same fits by a loop of calls."""
+    import jax
+
+    from mlmath.latent import kmeans
+
+    keys = jax.random.split(jax.random.key(0), 10)
+    return (
+        np.array([
+            min(
+                float(kmeans.fit(kmeans.init_plus_plus(key, X, k=k), X).certificate.objective)
+                for key in keys
+            )
+            for k in _SIZES
+        ]),
+    )  # fmt: skip
+
+
+def _above(arrays, answer):
+    """How far the worst size lies above the loop's inertia."""
+    return float((answer[0] / _one_by_one(*arrays)[0]).max() - 1)
+
+
 CASES = (
     Case(
         "kmeans", "100,000 × 32 f32, k = 64, 20 steps", "mlmath.latent.kmeans", _clouds,
         lambda module, C, X: module.fit(C, X, max_steps=_STEPS, tolerance=0.0),
         lambda fit: (np.asarray(fit.params.centroids, float),), {"KMeans lloyd": _lloyd},
         "relative excess of the inertia", _excess, 1e-3, 1.2, 1.2,
+    ),
+    Case(
+        "pca", "50,000 × 256 → 20 f32", "mlmath.latent.pca", _slopes(50_000, 256),
+        lambda module, X: module.fit(X, k=20), _axes,
+        {solver: _pca(20, solver) for solver in ("covariance_eigh", "full", "randomized")},
+        "error / least error − 1", _missed, 1e-3, 0.7, 1.0,
+    ),
+    Case(
+        "pca_tall", "195,000 × 128 → 32 f32", "mlmath.latent.pca", _slopes(195_000, 128),
+        lambda module, X: module.fit(X, k=32), _axes,
+        {solver: _pca(32, solver) for solver in ("covariance_eigh", "full", "randomized")},
+        "error / least error − 1", _missed, 1e-3, 0.7, 1.0,
+    ),
+    Case(
+        "kmeans_sweep", "10,000 × 8 f32, ten k × ten seeds", "mlmath.latent.kmeans", _few,
+        lambda module, X: module.sweep(_key(), X, sizes=_SIZES, seeds=10), _best_of_each_size,
+        {"loop": _one_by_one}, "worst inertia / the loop's − 1", _above, 1e-3, 2.0, 2.0,
     ),
 )  # fmt: skip

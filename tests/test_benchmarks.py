@@ -29,6 +29,9 @@ def test_numpy_in_and_device_resident_are_asked_apart():
     assert asked == {
         "neighbours": (2.5, 2.5),
         "kmeans": (1.2, 1.2),
+        "kmeans_sweep": (2.0, 2.0),
+        "pca": (0.7, 1.0),
+        "pca_tall": (0.7, 1.0),
         "full_mixture": (12.0, 12.0),
         "implicit_feedback": (1.0, 1.0),
         "ridge": (0.9, 1.0),

@@ -178,10 +178,10 @@ def _figures(found: Found) -> Mapping[str, bytes]:
     if seen is not None:
         points, origin, B, axes = seen
         centroids = origin + np.asarray(found.fitted.params.centroids) @ B.T
-        drawn["Clusters"] = report.png(
+        drawn["Clusters, with ellipses of one and two standard deviations"] = report.png(
             drawing.partition(
                 points, label, means=centroids, sample_weight=found.weight, names=axes,
-                clusters=names,
+                covariances=_covariances(points, label, found.weight, k), clusters=names,
             )
         )  # fmt: skip
         flat = standard(found) if len(found.names) == 2 else points
@@ -198,6 +198,14 @@ def _figures(found: Found) -> Mapping[str, bytes]:
         )
         drawn["Silhouettes"] = report.png(silhouettes)
     return drawn
+
+
+def _covariances(points, label, weight, k):
+    """Covariance matrix of the rows of each cluster, zeros where it has none."""
+    shares = (label == np.arange(k)[:, None]) * weight
+    shares = shares / np.maximum(shares.sum(axis=1, keepdims=True), 1e-300)
+    apart = points[None] - (shares @ points)[:, None]
+    return np.einsum("kn,kni,knj->kij", shares, apart, apart)
 
 
 def _path(points, weight, k):

@@ -110,7 +110,12 @@ def columns(record: dict[str, Any], applied: Any) -> Mapping[str, Any]:
     """What ``mlmath predict`` writes of each row, by the names of the columns."""
     from mlmath.cli import structures
 
-    return structures.STRUCTURES[record["model"]].columns(applied)
+    named = structures.STRUCTURES[record["model"]].columns(applied)
+    measured = () if record["raw"] else ("distance", "log density")
+    return {
+        f"{name} in standard units" if name in measured else name: values
+        for name, values in named.items()
+    }
 
 
 def _run(name, method, options, values, command):

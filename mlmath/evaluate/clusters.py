@@ -34,9 +34,10 @@ other, n_a· and n_·b their sums, n all of it and (n over 2) = n(n − 1)/2, th
 1 for the same clusters under any names, 0 in the mean over random ones; where both put all rows in
 one cluster or each in its own it is 1.
 
-Weight 2 is the row twice, weight 0 the row absent, whatever it holds; in (3) a reference has the
-weights of the rows. (1), (2) and (6) count, so that the unit of a weight is one row. A row that
-counts with a NaN or a label that is none makes NaN. (2) is differentiable in X almost everywhere.
+Weight 2 is the row twice, weight 0 the row absent, whatever it holds, in all but (3): there a drawn
+row has the weight of a row of X, so that W* of heavy rows varies more. (1), (2) and (6) count, so
+that the unit of a weight is one row. A row that counts with a NaN or a label that is none makes
+NaN. (2) is differentiable in X almost everywhere.
 
 Time O(n²d) for (2), memory a block of 2²⁰ numbers and n; rows on several devices are gathered.
 

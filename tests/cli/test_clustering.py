@@ -76,6 +76,17 @@ def test_the_plane_of_many_columns_is_that_of_their_components():
     assert clustering.plane(fitted(1)) is None
 
 
+def test_ellipses_are_those_of_the_rows_of_each_cluster():
+    X, label = clouds(2)
+    weight = np.random.default_rng(1).uniform(0.5, 2, 30)
+    covariances = clustering._covariances(X, label, weight, 4)
+    for j in range(3):
+        rows = label == j
+        right = np.cov(X[rows].T, aweights=weight[rows], ddof=0)
+        np.testing.assert_allclose(covariances[j], right)
+    np.testing.assert_array_equal(covariances[3], 0)
+
+
 @pytest.mark.parametrize("by", ["silhouette", "gap", "elbow"])
 def test_three_clusters_are_chosen_by_every_criterion(by):
     X, _ = clouds(2)
