@@ -18,6 +18,8 @@ from mlmath.arguments import ArgumentError, checked
 from mlmath.calculus import implicit
 from mlmath.certificate import certify
 from mlmath.evaluate import folds, selection
+from mlmath.kernels import nearest_neighbors
+from mlmath.latent import pca
 from mlmath.linalg import least_squares as columns
 from mlmath.linear import logistic_regression, perceptron, ridge
 from mlmath.neural import losses
@@ -29,6 +31,15 @@ X, Y = np.ones((5, 2)), np.arange(5.0)
 PARAMS = ridge.Params(jnp.ones(2), jnp.zeros(()))
 
 MISUSE = [
+    (
+        lambda: pca.fit(Y),
+        "latent.pca.fit: X must be a float array of shape (n, d), got float64[5].",
+    ),
+    (
+        lambda: nearest_neighbors.init(X, Y[:2]),
+        "kernels.nearest_neighbors.init: y must be a float or integer or boolean array of shape "
+        "(n,) with n = 5 (from X), got float64[2].",
+    ),
     (
         lambda: folds.k_fold(3, 10),
         "evaluate.folds.k_fold: key must be a typed key, got int64[]; make one with "

@@ -67,7 +67,14 @@ FAMILY = gaussian_mixture.Family(dense_factors, _same, _same, _same)
 def init(
     key: Key, X: Float[Real, "n d"], *, k: int = 2, sample_weight: Float[Real, " n"] | None = None
 ) -> Params:
-    """Draw a start: ``mixture_seeds.init``."""
+    """Draw a start: ``mixture_seeds.init``.
+
+    Args:
+        key: of the draws.
+        X: rows.
+        k: number of components; static.
+        sample_weight: sᵢ; 2 counts the row twice, 0 leaves it out.
+    """
     return Params(*mixture_seeds.init(FAMILY, key, X, k=k, sample_weight=sample_weight))
 
 
