@@ -221,3 +221,15 @@ def test_equal_inertias_have_no_elbow():
     found = clusters.elbow(np.array([2, 3, 4]), np.ones(3))
     np.testing.assert_array_equal(found.below, 0)
     assert found.chosen == 2
+
+
+def test_inertia_that_is_rounding_has_no_gap():
+    X = np.array([[0.0], [1.0], [5.0]])
+
+    def inertias(key, X, *, sample_weight):
+        own = (X[0, 0] == 0) & (X[1, 0] == 1)
+        return jnp.stack([jnp.asarray(9.0), jnp.where(own, 1e-20, 5.0)])
+
+    found = clusters.gap_statistic(jax.random.key(0), inertias, X, references=2)
+    assert np.isnan(found.gap[1])
+    assert found.chosen == 0

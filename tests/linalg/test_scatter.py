@@ -35,6 +35,7 @@ def test_the_residual_is_equation_4(shape):
     C = X.T @ np.diag(s) @ X
     left = np.linalg.norm(C @ found.vectors - found.vectors * found.values[None])
     np.testing.assert_allclose(found.residual, left + 2.0**-52 * np.trace(C), atol=2e-14)
+    assert scatter.of_matrix(np.eye(3)).residual == 3 * 2.0**-52  # rounding alone
     V = np.linalg.qr(np.random.default_rng(1).normal(size=(4, 4)))[0]
     big = scatter.of_matrix(np.diag([1.0, 2.0, 3.0, -4.0]))
     assert big.residual >= 4  # indefinite: the clamped value is off by 4

@@ -72,3 +72,17 @@ def test_derivatives_are_differences():
     h = 1e-5
     slope = (scatter(h) - scatter(-h)) / (2 * h)
     np.testing.assert_allclose(jax.jvp(scatter, (0.0,), (1.0,))[1], slope, rtol=1e-7, atol=1e-6)
+
+
+def test_many_weightings_about_one_point_have_the_moments_of_each():
+    many = np.stack([weights(150), np.r_[np.ones(50), np.zeros(100)]])
+    lanes = jax.vmap(lambda s: moments.summarize(IRIS, sample_weight=s))(many)
+    for lane, s in enumerate(many):
+        alone = moments.summarize(IRIS, sample_weight=s)
+        np.testing.assert_allclose(lanes.scatter[lane], alone.scatter, rtol=1e-9, atol=1e-9)
+
+
+def test_two_blocks_of_weight_zero_make_one():
+    empty = moments.summarize(IRIS, sample_weight=np.zeros(150))
+    for leaf in moments.merge(empty, empty):
+        np.testing.assert_array_equal(leaf, 0)
