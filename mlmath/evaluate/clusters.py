@@ -39,7 +39,8 @@ row has the weight of a row of X, so that W* of heavy rows varies more. (1), (2)
 that the unit of a weight is one row. A row that counts with a NaN or a label that is none makes
 NaN. (2) is differentiable in X almost everywhere.
 
-Time O(n²d) for (2), memory a block of 2²⁰ numbers and n; rows on several devices are gathered.
+Time O(n²d) for (2), memory a block of 2²⁰ numbers and n × clusters; rows on several devices are
+gathered.
 
 >>> import jax.numpy as jnp
 >>> from mlmath.evaluate import clusters

@@ -22,7 +22,8 @@ is 0 only where the gradient is. No other minimum is excluded, and as the descen
 lower L can still be many steps away. A step that leaves the finite numbers is not taken, and its
 gain is NaN.
 
-Time O(e r² + m r³) for m rows and r numbers in each vector, memory O(m r²) and a block of entries.
+Time O(e r² + m r³) for m rows and r numbers in each vector, memory O(m r²) and a block of entries
+(on an accelerator all of them: ``linalg.gram``).
 Entries that are sharded over devices stay where they are: the sums (1) are reduced.
 
 >>> import jax.numpy as jnp

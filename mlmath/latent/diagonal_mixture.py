@@ -5,8 +5,8 @@ A row x ∈ ℝᵈ comes from component j with probability πⱼ, and
     p(x) = Σⱼ πⱼ Πᵢ N(xᵢ; μⱼᵢ, vⱼᵢ)                                            (1)
 
 with variances vⱼᵢ > 0: a naive Bayes model without labels. ``latent.gaussian_mixture`` has the
-objective, the prior and the algorithm, expectation–maximisation, of which the last line is here,
-with sⱼ and t the diagonals of Sⱼ and T,
+objective and the prior, ``latent.expectation_maximisation`` the algorithm, of whose step the last
+line is here, with sⱼ and t the diagonals of Sⱼ and T,
 
     vⱼ⁺ = (sⱼ + κτt) / (Nⱼ + κ)                                                (2)
 

@@ -25,7 +25,8 @@ The derivative is that of the point where ∇L = 0, in the coordinates a, b, E o
 μⱼ + Lⱼbⱼ/√Nⱼ and (I + E_c/√(N_c + κ))U_c, in which the Hessian of (2) is close to the identity,
 so that conjugate gradients take few products. It is NaN where a weight tends to 0, or at a saddle.
 
-Time O(nkq) per step for q features, memory O(nd), the sums of (1), and a block of rows.
+Time O(nkq) per step for q features, memory O(nd), the sums of (1), and a block of rows
+(on an accelerator all: ``linalg.gram``).
 
 >>> import jax, jax.numpy as jnp
 >>> from mlmath.latent import expectation_maximisation, full_mixture

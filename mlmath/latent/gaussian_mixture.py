@@ -23,7 +23,8 @@ A family of covariances is an algebra of their factors and the way in which sums
 become sums for each covariance: as they are, summed over components (tied), or averaged over
 features (spherical). ``latent.expectation_maximisation`` fits them all.
 
-Time O(kd²) per row, O(kd) where covariances are diagonal; memory that of a block of rows.
+Time O(kd²) per row, O(kd) where covariances are diagonal; memory that of a block of rows
+(on an accelerator of all: ``linalg.gram``).
 
 >>> import jax.numpy as jnp
 >>> from mlmath.latent import full_mixture, gaussian_mixture

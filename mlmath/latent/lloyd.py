@@ -17,7 +17,8 @@ inertia L falls by at least
 the second sum over the rows of (2), each before it was taken. Distances do not know how often a
 row is repeated, so that (2) is the same for weights as for repetitions.
 
-Time O(nkd), and as much again for each empty cluster; memory as in ``latent.assignment``.
+Time O(nkd), and as much again for each empty cluster; memory as in ``latent.assignment``,
+and two copies of the rows to find the farthest.
 
 >>> import jax.numpy as jnp
 >>> from mlmath.latent import assignment, lloyd

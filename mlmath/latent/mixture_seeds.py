@@ -25,6 +25,8 @@ References:
     Arthur & Vassilvitskii (2007), k-means++: the advantages of careful seeding, §2.2.
 """
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 from jax import lax
@@ -32,6 +34,7 @@ from jaxtyping import Float
 
 from mlmath.arrays import Count, Key, Real
 from mlmath.latent.gaussian_mixture import Family, Params
+from mlmath.linalg import gram
 from mlmath.statistics.weights import present_rows
 
 __all__ = ["init"]
@@ -99,5 +102,11 @@ def _drawn(key, X, Z, weight, there):
 
 def _scatter(family, X, means, nearest, weight):
     """Eq. (2)."""
-    F = family.factors.features((X - means[nearest]).T)
-    return family.pool(family.factors.second((F @ weight / jnp.sum(weight))[None], X.shape[1]))
+    d = X.shape[1]
+    block = max(d, 2**20 // (d + 3))  # of about d + 3 halves of a feature for each number
+    sums = gram.row_sum(partial(_sums, family), (X, nearest, weight), means, block=block)
+    return family.pool(family.factors.second((sums / jnp.sum(weight))[None], d))
+
+
+def _sums(family, X, nearest, weight, means):
+    return family.factors.features((X - means[nearest]).T) @ weight

@@ -11,7 +11,8 @@ and the mixture with the smallest is chosen; of equal ones the first. With a pri
 the penalised likelihood is largest. A lane that does not converge, as where a component
 shrinks onto one row, has ℓ = NaN and is chosen last.
 
-Time that of the slowest lane times the number of lanes, memory that of one block of rows per lane.
+Time that of the slowest lane times the number of lanes, memory a block of rows
+and n numbers for each lane.
 
 >>> import jax, jax.numpy as jnp
 >>> from mlmath.latent import full_mixture, mixture_sweep

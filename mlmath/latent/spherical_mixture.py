@@ -4,8 +4,8 @@ A row x ∈ ℝᵈ comes from component j with probability πⱼ, and
 
     p(x) = Σⱼ πⱼ N(x; μⱼ, vⱼI)                                                 (1)
 
-with one variance vⱼ > 0 for each component. ``latent.gaussian_mixture`` has the objective, the
-prior and the algorithm, expectation–maximisation, of which the last line is here
+with one variance vⱼ > 0 for each component. ``latent.gaussian_mixture`` has the objective and the
+prior, ``latent.expectation_maximisation`` the algorithm, of whose step the last line is here
 
     vⱼ⁺ = tr(Sⱼ + κτT) / (d (Nⱼ + κ))                                          (2)
 

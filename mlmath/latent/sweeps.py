@@ -17,8 +17,8 @@ more. Seedings of sizes with the same number of candidates are prefixes of one.
 Law of the weights: in distribution for the seeding, exact from there. The sweep chooses, so that
 its numbers carry no derivative; ``kmeans.fit`` from the chosen centroids has it.
 
-Time that of the steps of all lanes with k the largest, in products of G·k columns; memory X, the
-answers, and a block.
+Time that of the steps of all lanes with k the largest, in products of G·k columns; memory the
+answers, a block, and two copies of X for each of the G slots.
 
 >>> import jax, jax.numpy as jnp
 >>> from mlmath.latent import sweeps

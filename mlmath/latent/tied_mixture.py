@@ -5,8 +5,8 @@ A row x ∈ ℝᵈ comes from component j with probability πⱼ, and
     p(x) = Σⱼ πⱼ N(x; μⱼ, Σ)                                                   (1)
 
 with one positive definite Σ: responsibilities are softmax regressions on x, and components meet in
-planes. ``latent.gaussian_mixture`` has the objective, the prior and the algorithm,
-expectation–maximisation, of which the last line is here
+planes. ``latent.gaussian_mixture`` has the objective and the prior,
+``latent.expectation_maximisation`` the algorithm, of whose step the last line is here
 
     Σ⁺ = (Σⱼ Sⱼ + κτT) / (Σⱼ Nⱼ + κ)                                           (2)
 

@@ -55,8 +55,8 @@ class Moments(NamedTuple):
 def summarize(X: Float[Real, "n d"], *, sample_weight: Float[Real, " n"] | None = None) -> Moments:
     """Moments (1) of a block of rows; zeros where all its weights are."""
     X, weight = present_rows(X, sample_weight)
-    found, _ = of_rows(X, weight)
     empty = (weight == 0).all()
+    found, _ = of_rows(X, jnp.where(empty, 1, weight))  # no 0/0, in derivatives either
     return jax.tree.map(lambda a: jnp.where(empty, jnp.zeros_like(a), a), found)
 
 

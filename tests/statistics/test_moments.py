@@ -1,6 +1,7 @@
 """Moments of weighted rows: their definition, whole and in parts."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from sklearn.datasets import load_iris
@@ -86,3 +87,13 @@ def test_two_blocks_of_weight_zero_make_one():
     empty = moments.summarize(IRIS, sample_weight=np.zeros(150))
     for leaf in moments.merge(empty, empty):
         np.testing.assert_array_equal(leaf, 0)
+
+
+def test_a_block_of_weight_zero_has_the_derivative_zero_both_ways():
+    def value(s):
+        found = moments.merge(moments.summarize(IRIS), moments.summarize(IRIS[:3], sample_weight=s))
+        return sum(jnp.sum(leaf) for leaf in found)
+
+    s = jnp.zeros(3)
+    np.testing.assert_array_equal(jax.grad(value)(s), 0)
+    assert jax.jvp(value, (s,), (jnp.ones(3),))[1] == 0
