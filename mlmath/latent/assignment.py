@@ -39,19 +39,19 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jax.custom_batching import custom_vmap
 from jaxtyping import Array, Bool, Float, Int
 
 from mlmath.arrays import Real
 from mlmath.linalg import gram
+from mlmath.linalg.running_minimum import running_minimum
 
 __all__ = [
-    "Clusters", "Frame", "after", "assign", "checked", "coordinates", "frame", "points", "spread",
+    "Clusters", "Frame", "after", "apart", "assign", "checked", "coordinates", "frame", "points",
+    "spread",
 ]  # fmt: skip
 
 _BLOCK = 2**18  # numbers of eq. (2) at a time: they fit the cache
 _WIDE_BLOCK = 2**24  # on an accelerator
-_FEW = 16  # centroids of a lane whose sums are made by a product
 
 
 class Frame(NamedTuple):
@@ -86,16 +86,21 @@ def checked(centroids: Float[Real, "k d"], X: Float[Real, "n d"]) -> Float[Array
 
 
 def frame(X: Float[Real, "n d"], weight: Float[Real, " n"]) -> Frame:
-    """Rows with the origin and the unit of the coordinates (2); the two have no derivative."""
+    """Rows with the origin and the unit of the coordinates (2); the two have no derivative.
+
+    Args:
+        X: rows; those of weight 0 hold finite numbers, as ``present_rows`` makes them.
+        weight: sᵢ; all rows of one that is not 0 count alike for the origin.
+    """
     X, weight = lax.stop_gradient((jnp.asarray(X), jnp.asarray(weight)))
-    present = (weight != 0)[:, None]
-    high = jnp.max(jnp.where(present, X, -jnp.inf), axis=0)
-    low = jnp.min(jnp.where(after(present, high), X, jnp.inf), axis=0)
-    rows = after(present, low).astype(X.dtype)
-    sums = jnp.sum(jnp.concatenate([jnp.where(present, X, 0), rows], axis=1), axis=0)
+    present = weight != 0
+    high, low = _extent(X, present)
+    each = after(present, low).astype(X.dtype)
+    many = jnp.sum(each)
+    sums = after(each, many) @ X
     extent = high - low
     grain = jnp.ldexp(jnp.ones_like(extent), jnp.frexp(extent)[1] - 3)
-    mean = jnp.round((sums[:-1] / sums[-1] - low) / grain) * grain + low
+    mean = jnp.round((sums / many - low) / grain) * grain + low
     origin = jnp.where((extent > 0) & jnp.isfinite(mean), mean, low)
     farthest = jnp.max(jnp.maximum(high - origin, origin - low))
     usable = (farthest > 0) & jnp.isfinite(farthest)
@@ -139,13 +144,55 @@ def assign(
         centroids: cⱼ in coordinates (2).
         present: which centroids there are; all if None.
     """
+    columns = _columns(centroids, present)
+    cpu = partial(_by_blocks, most=_BLOCK, block=partial(_clusters, _sums))
+    default = partial(_by_blocks, most=_WIDE_BLOCK, block=partial(_clusters, _products))
+    labels, total = lax.platform_dependent(rows, columns, cpu=cpu, default=default)
+    return Clusters(labels, total[:, :-1], total[:, -1])
+
+
+def apart(
+    rows: Frame, centroids: Float[Real, "k d"], *, present: Bool[Real, " k"] | None = None
+) -> Float[Array, " n"]:
+    """Squared distance of each row to the nearest centroid, in coordinates (2).
+
+    Args:
+        rows: the rows.
+        centroids: cⱼ in coordinates (2).
+        present: which centroids there are; all if None.
+    """
+    return _by_blocks(rows, _columns(centroids, present), most=_BLOCK, block=_squares_apart)[0]
+
+
+def _columns(centroids, present):
+    """[−2cⱼ, ‖cⱼ‖²] of eq. (2), the last ∞ where a centroid is absent."""
     columns = -2 * jnp.asarray(centroids)
     last = jnp.sum((columns / 2) ** 2, axis=1)
     last = last if present is None else jnp.where(jnp.asarray(present), last, jnp.inf)
-    cpu = partial(_by_blocks, most=_BLOCK, summed=_segments)
-    default = partial(_by_blocks, most=_WIDE_BLOCK, summed=_products)
-    columns = jnp.concatenate([columns, last[:, None]], axis=1)
-    return lax.platform_dependent(rows, columns, cpu=cpu, default=default)
+    return jnp.concatenate([columns, last[:, None]], axis=1)
+
+
+def _extent(X, present):
+    """Largest and smallest number of each column over the rows that are present, by blocks."""
+    X, present = _sharded(X), _sharded(present)
+    shards, per_shard, d = X.shape
+    size = max(1, min(per_shard, _BLOCK // (shards * d)))
+
+    def wider(i, extent):
+        x, here = (lax.dynamic_slice_in_dim(a, i * size, size, axis=1) for a in (X, present))
+        found = (jnp.max(jnp.where(here[:, :, None], a, -jnp.inf), axis=1) for a in (x, -x))
+        return jax.tree.map(jnp.maximum, extent, tuple(found))
+
+    none = jnp.full((shards, d), -jnp.inf, X.dtype)
+    high, low = lax.fori_loop(0, -(-per_shard // size), wider, (none, none))  # some rows twice
+    high = jnp.max(high, axis=0)
+    return high, -jnp.max(after(low, high), axis=0)
+
+
+def _sharded(a):
+    """Rows (shards, rows of each, …) for any number of the devices."""
+    n = a.shape[0]
+    return a.reshape(math.gcd(n, math.lcm(*range(1, jax.device_count() + 1))), -1, *a.shape[1:])
 
 
 def _moments(X, weight, origin, unit):
@@ -159,62 +206,62 @@ def _squares(X, weight, mean, origin, unit):
     return jnp.sum(weight * jnp.sum(Z**2, axis=1))
 
 
-def _by_blocks(rows, columns, most, summed):
-    """Blocks of rows one after the other; each shard goes through its own."""
-    n, d = rows.X.shape
-    k = columns.shape[0]
-    shards = math.gcd(n, math.lcm(*range(1, jax.device_count() + 1)))  # of any of the devices
-    per_shard = n // shards
-    X, weight = rows.X.reshape(shards, per_shard, d), rows.weight.reshape(shards, per_shard)
+def _by_blocks(rows, columns, most, block):
+    """A number per row and a sum, ``block(columns, [Z, 1], weight)`` of each block of rows.
 
-    def block(x, s):
+    Blocks come one after the other; each shard goes through its own.
+    """
+    X, weight = _sharded(rows.X), _sharded(rows.weight)
+    shards, per_shard, d = X.shape
+
+    def one(x, s):
         Z = (x - rows.origin[None]) / rows.unit
         Z = lax.optimization_barrier(jnp.concatenate([Z, jnp.ones_like(Z[:, :1])], axis=1))
-        labels = _nearest(columns, Z)
-        return labels, summed(labels, s, Z, columns)
+        return block(columns, Z, s)
 
     def part(first, size):
         cut = [lax.dynamic_slice_in_dim(a, first, size, axis=1) for a in (X, weight)]
         if shards == 1:  # lanes then know that they share the rows
-            return jax.tree.map(lambda a: a[None], block(*(a[0] for a in cut)))
-        return jax.vmap(block)(*cut)
+            return jax.tree.map(lambda a: a[None], one(*(a[0] for a in cut)))
+        return jax.vmap(one)(*cut)
 
     def add(i, state):
-        labels, total = state
+        values, total = state
         new, more = part(i * size, size)
-        return lax.dynamic_update_slice_in_dim(labels, new, i * size, axis=1), total + more
+        return lax.dynamic_update_slice_in_dim(values, new, i * size, axis=1), total + more
 
-    size = max(1, most // (shards * max(k, d)))
+    size = max(1, most // (shards * max(len(columns), d)))
     if size >= per_shard:
-        labels, total = part(0, per_shard)
-        return _clusters(labels, total)
-    labels = jnp.zeros((shards, per_shard), jnp.int32)
-    total = jnp.zeros((shards, k, d + 1), columns.dtype)
-    labels, total = lax.fori_loop(0, per_shard // size, add, (labels, total))
+        values, total = part(0, per_shard)
+        return values.reshape(-1), jnp.sum(total, axis=0)
+    of_one, sums = jax.eval_shape(lambda: part(0, size))
+    state = jnp.zeros((shards, per_shard), of_one.dtype), jnp.zeros(sums.shape, sums.dtype)
+    values, total = lax.fori_loop(0, per_shard // size, add, state)
     if rest := per_shard % size:
         new, more = part(per_shard - rest, rest)
-        labels, total = labels.at[:, per_shard - rest :].set(new), total + more
-    return _clusters(labels, total)
+        values, total = values.at[:, per_shard - rest :].set(new), total + more
+    return values.reshape(-1), jnp.sum(total, axis=0)
 
 
-def _clusters(labels, total):
-    """Results of the shards put together."""
-    total = jnp.sum(total, axis=0)
-    return Clusters(labels.reshape(-1), total[:, :-1], total[:, -1])
+def _clusters(summed, columns, Z, weight):
+    """Labels of a block, and its sums (1)."""
+    labels = _nearest(columns, Z)
+    return labels, summed(labels, weight, Z, columns)
+
+
+def _squares_apart(columns, Z, weight):
+    """Squared distances of a block to the nearest centroids, from the differences."""
+    own = columns if len(columns) == 1 else columns.at[_nearest(columns, Z)].get(mode="clip")
+    return jnp.sum((Z + own / 2)[:, :-1] ** 2, axis=1), jnp.zeros_like(weight[:1])
 
 
 def _nearest(columns, Z):
     """Labels by eq. (2) from [−2c, ‖c‖²] and [z, 1]; of equally near centroids the first.
 
-    Rows lie along the last axis, so that a minimum is one of vectors. Without the barriers the
-    product is computed again for each of its uses; an ``argmin`` is ten times slower. Where
-    nothing is a number the label is k.
+    Without the barrier the product is computed again for each of its uses. Where nothing is a
+    number the label is k.
     """
-    values = lax.optimization_barrier(columns @ Z.T)
-    least = lax.optimization_barrier(jnp.min(values, axis=0))
-    place = lax.broadcasted_iota(jnp.int32, values.shape, 0)
-    near = jnp.where(values <= least[None], place, columns.shape[0])
-    return lax.optimization_barrier(jnp.min(near, axis=0))
+    return running_minimum(lax.optimization_barrier(columns @ Z.T)).places
 
 
 def _sums(labels, weight, Z, like):
@@ -226,14 +273,3 @@ def _products(labels, weight, Z, like):
     """The same as a product with indicators: adding to few places is slow on an accelerator."""
     own = (jnp.arange(like.shape[0], dtype=jnp.int32)[:, None] == labels[None]).astype(Z.dtype)
     return own @ (weight[:, None] * Z)
-
-
-_segments = custom_vmap(_sums)
-
-
-@_segments.def_vmap
-def _(size, batched, labels, weight, Z, like):
-    """Lanes over the same rows share a product where centroids are few, as in a sweep."""
-    few = like.shape[-2] <= _FEW and batched[0] and not batched[1] and not batched[2]
-    lanes = [0 if many else None for many in batched]
-    return jax.vmap(_products if few else _sums, lanes)(labels, weight, Z, like), True

@@ -11,7 +11,8 @@ and over rows with weights sᵢ the inertia is
 Of equally near centroids the first counts. j is piecewise constant. ℓ and L are differentiable
 to any order except where two centroids are equally near; ∂L/∂cⱼ = 2 Σ_{i: j(xᵢ)=j} sᵢ (cⱼ − xᵢ).
 
-Time O(kd) per example; (2) takes a block of 2²⁰ numbers of memory besides X at any k.
+Time O(kd) per example. Over many examples, under ``vmap`` or ``mlmath.rows``, j is found by one
+blocked product of matrices (``linalg.nearest``), never with n × k numbers at a time.
 
 >>> import jax.numpy as jnp, mlmath
 >>> from mlmath.latent import centroids
@@ -32,8 +33,10 @@ References:
 
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 from jax import lax
+from jax.custom_batching import custom_vmap
 from jaxtyping import Array, Float, Int
 
 from mlmath.arrays import Real
@@ -52,8 +55,8 @@ class Params(NamedTuple):
 
 def predict(params: Params, x: Float[Real, " d"]) -> Int[Array, ""]:
     """Index j of the nearest centroid to ONE example, eq. (1); of NaN it means nothing."""
-    squares = lax.stop_gradient(_squares(params, x))
-    return jnp.argmin(squares).astype(jnp.int32)
+    C = lax.stop_gradient(jnp.asarray(params.centroids))
+    return _nearest(C, lax.stop_gradient(jnp.asarray(x, C.dtype)))
 
 
 def transform(params: Params, x: Float[Real, " d"]) -> Float[Array, " k"]:
@@ -63,8 +66,8 @@ def transform(params: Params, x: Float[Real, " d"]) -> Float[Array, " k"]:
 
 def loss(params: Params, x: Float[Real, " d"]) -> Float[Array, ""]:
     """Squared distance ℓ of ONE example to the nearest centroid, eq. (1)."""
-    squares = _squares(params, x)
-    return squares[predict(params, x)]
+    C = jnp.asarray(params.centroids)
+    return jnp.sum((x - C[predict(params, x)]) ** 2)
 
 
 def objective(
@@ -75,5 +78,15 @@ def objective(
     return jnp.sum(weight * nearest(X, params.centroids).squared_distances)
 
 
-def _squares(params, x):
-    return jnp.sum((jnp.asarray(x)[None] - params.centroids) ** 2, axis=1)
+@custom_vmap
+def _nearest(C, x):
+    return nearest(x[None], C).indices[0]
+
+
+@_nearest.def_vmap
+def _(size, batched, C, x):
+    """Many examples of the same centroids are one search, whatever batches it."""
+    if batched == [False, True]:
+        return nearest(x, C).indices, True
+    axes = [0 if many else None for many in batched]
+    return jax.vmap(lambda C, x: nearest(x[None], C).indices[0], axes)(C, x), True

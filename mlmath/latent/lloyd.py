@@ -17,8 +17,7 @@ inertia L falls by at least
 the second sum over the rows of (2), each before it was taken. Distances do not know how often a
 row is repeated, so that (2) is the same for weights as for repetitions.
 
-Time O(nkd), and as much again for each empty cluster; memory as in ``latent.assignment``,
-and two copies of the rows to find the farthest.
+Time O(nkd), and as much again for each empty cluster; memory as in ``latent.assignment``.
 
 >>> import jax.numpy as jnp
 >>> from mlmath.latent import assignment, lloyd
@@ -41,7 +40,8 @@ from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
 from mlmath.arrays import Real
-from mlmath.latent.assignment import Frame, assign, coordinates
+from mlmath.latent import assignment
+from mlmath.latent.assignment import Frame
 
 __all__ = ["Step", "step"]
 
@@ -66,7 +66,7 @@ def step(
         present: which centroids there are; all if None. The others stay what they are.
     """
     n, k = rows.X.shape[0], centroids.shape[0]
-    clusters = assign(rows, centroids, present=present)
+    clusters = assignment.assign(rows, centroids, present=present)
     some = clusters.totals != 0
     means = clusters.sums / jnp.where(some, clusters.totals, 1)[:, None]
     means = jnp.where(some[:, None], means, centroids)
@@ -91,13 +91,10 @@ def step(
 
 def _farthest(rows, centroids, present):
     """Row f of eq. (2), its coordinates, and its term of eq. (3)."""
-    n, k = rows.X.shape[0], centroids.shape[0]
-    labels = assign(rows, centroids, present=present).labels
-    Z = coordinates(rows, rows.X)
-    squares = jnp.sum((Z - centroids.at[jnp.minimum(labels, k - 1)].get()) ** 2, axis=1)
+    n = rows.X.shape[0]
+    squares = assignment.apart(rows, centroids, present=present)
     squares = jnp.where(rows.weight != 0, squares, -1)
     index = jnp.arange(n, dtype=jnp.int32)
     f = jnp.min(jnp.where(squares >= jnp.max(squares), index, n - 1))
-    own = index == f
-    z = jnp.sum(jnp.where(own[:, None], Z, 0), axis=0)
-    return f, z, jnp.sum(jnp.where(own, rows.weight * squares, 0))
+    x, s, square = (a.at[f[None]].get(mode="clip") for a in (rows.X, rows.weight, squares))
+    return f, assignment.coordinates(rows, x)[0], (s * square)[0]

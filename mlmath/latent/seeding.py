@@ -52,7 +52,7 @@ from mlmath.latent import assignment
 from mlmath.linalg import gram
 from mlmath.statistics.weights import known, present_rows
 
-__all__ = ["draw", "init_plus_plus", "init_random"]
+__all__ = ["draw", "greedy", "init_plus_plus", "init_random", "usable"]
 
 
 @compiled(static=("k",))
@@ -70,7 +70,7 @@ def init_random(
     Raises:
         ValueError: if k is not from 1 to the number of rows, or there are no columns.
     """
-    X, weight, lost = _given(X, sample_weight, k)
+    X, weight, lost = usable(X, sample_weight, k)
     n = X.shape[0]
     noise, codes = jax.random.split(key)
     code = _codes(codes, X)
@@ -103,8 +103,13 @@ def init_plus_plus(
     Raises:
         ValueError: if k is not from 1 to the number of rows, or there are no columns.
     """
-    X, weight, lost = _given(X, sample_weight, k)
-    rows = assignment.frame(X, weight)
+    X, weight, lost = usable(X, sample_weight, k)
+    return X[greedy(key, assignment.frame(X, weight), k)] + lost
+
+
+def greedy(key: Key, rows: assignment.Frame, k: int) -> Int[Array, " k"]:
+    """Indices of the rows that :func:`init_plus_plus` draws."""
+    X, weight, *_ = rows
     candidates = 2 + math.floor(math.log(k))
 
     def pick(j, state):
@@ -113,19 +118,35 @@ def init_plus_plus(
         chance = jnp.where(jnp.sum(chance) > 0, chance, weight)  # every row is a centroid
         drawn = draw(jax.random.fold_in(key, j), chance, candidates)
         points = assignment.coordinates(rows, X[drawn])
-        left = gram.row_sum(
-            _potentials, (X, weight, squares), points, rows.origin, rows.unit
-        )  # fmt: skip
+        left = gram.row_sum(_potentials, (X, weight, squares), points, rows.origin, rows.unit)
         best = jnp.argmin(left)
         i, point = drawn[best], points[best]
-        apart = jnp.sum((assignment.coordinates(rows, X) - point[None]) ** 2, axis=1)
-        return jnp.minimum(squares, apart), chosen.at[j].set(i)
+        return jnp.minimum(squares, assignment.apart(rows, point[None])), chosen.at[j].set(i)
 
     first = draw(jax.random.fold_in(key, 0), weight, 1)[0]
     point = assignment.coordinates(rows, X[first][None])
-    squares = jnp.sum((assignment.coordinates(rows, X) - point) ** 2, axis=1)
+    squares = assignment.apart(rows, point)
     chosen = jnp.zeros(k, jnp.int32).at[0].set(first)
-    return X[lax.fori_loop(1, k, pick, (squares, chosen))[1]] + lost
+    return lax.fori_loop(1, k, pick, (squares, chosen))[1]
+
+
+def usable(
+    X: Float[Real, "n d"], sample_weight: Float[Real, " n"] | None, k: int
+) -> tuple[Float[Array, "n d"], Float[Array, " n"], Float[Array, ""]]:
+    """Rows that count, their weights, and 0, or NaN where no k rows can be drawn.
+
+    Raises:
+        ValueError: if k is not from 1 to the number of rows, or there are no columns.
+    """
+    n, d = X.shape
+    X, weight = present_rows(X, sample_weight)
+    if d == 0:
+        raise ValueError("X must have at least one column, got none.")
+    if not 1 <= k <= n:
+        raise ValueError(f"k must be from 1 to the {n} rows of X, got {k}.")
+    weight = known(weight, jnp.ones(n, bool))
+    sound = (weight >= 0).all() & jnp.isfinite((0 * weight) @ X).all()
+    return X, lax.stop_gradient(weight), jnp.where(sound, 0, jnp.nan).astype(X.dtype)
 
 
 def draw(key: Key, chance: Float[Real, " n"], count: int) -> Int[Array, " c"]:
@@ -149,19 +170,6 @@ def _crossed(chance, level):
     sums = jnp.cumsum(chance)
     last = jnp.max(jnp.where(chance > 0, place, 0))
     return jnp.min(jnp.where((sums > level * sums[-1]) & (chance > 0), place, last))
-
-
-def _given(X, sample_weight, k):
-    """Rows that count, their weights, and NaN where no answer exists."""
-    n, d = X.shape
-    X, weight = present_rows(X, sample_weight)
-    if d == 0:
-        raise ValueError("X must have at least one column, got none.")
-    if not 1 <= k <= n:
-        raise ValueError(f"k must be from 1 to the {n} rows of X, got {k}.")
-    weight = known(weight, jnp.ones(n, bool))
-    sound = jnp.isfinite(weight).all() & (weight >= 0).all() & jnp.isfinite(X).all()
-    return X, lax.stop_gradient(weight), jnp.where(sound, 0, jnp.nan).astype(X.dtype)
 
 
 def _potentials(X, weight, squares, points, origin, unit):

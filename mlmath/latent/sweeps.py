@@ -18,7 +18,7 @@ Law of the weights: in distribution for the seeding, exact from there. The sweep
 its numbers carry no derivative; ``kmeans.fit`` from the chosen centroids has it.
 
 Time that of the steps of all lanes with k the largest, in products of G·k columns; memory the
-answers, a block, and two copies of X for each of the G slots.
+answers, a block and some numbers per row for each of the G slots.
 
 >>> import jax, jax.numpy as jnp
 >>> from mlmath.latent import sweeps
@@ -48,9 +48,8 @@ from mlmath.arrays import Count, Key, Real, Scalar
 from mlmath.certificate import Certificate, certify, superlinear_tolerance
 from mlmath.compiled import compiled
 from mlmath.latent import assignment, lloyd
-from mlmath.latent.seeding import init_plus_plus
+from mlmath.latent.seeding import greedy, usable
 from mlmath.linalg.nearest import nearest
-from mlmath.statistics.weights import present_rows
 
 __all__ = ["Sweep", "sweep"]
 
@@ -103,11 +102,11 @@ def sweep(
     """
     if not sizes or seeds < 1:
         raise ValueError(f"there must be a size and a seed, got sizes {sizes} and {seeds} seeds.")
-    X, weight = lax.stop_gradient(present_rows(X, sample_weight))
     if not 1 <= min(sizes) <= max(sizes) <= X.shape[0]:
         raise ValueError(f"sizes must be from 1 to the {X.shape[0]} rows of X, got {sizes}.")
-    starts = _starts(jax.random.split(key, seeds), X, weight, sizes)
+    X, weight, lost = lax.stop_gradient(usable(X, sample_weight, max(sizes)))
     rows = assignment.frame(X, weight)
+    starts = _starts(jax.random.split(key, seeds), rows, sizes) + lost
     null = assignment.spread(rows)
     tolerance = superlinear_tolerance(X) if tolerance is None else tolerance
     present = np.repeat(np.arange(max(sizes)) < np.array(sizes)[:, None], seeds, axis=0)
@@ -115,14 +114,13 @@ def sweep(
     return _judged(rows, ended, jnp.asarray(present), null, tolerance, sizes)
 
 
-def _starts(keys, X, weight, sizes):
+def _starts(keys, rows, sizes):
     """C₀ of every lane, eq. (1), with zeros for what is absent; (lanes, k, d)."""
     most, starts = max(sizes), {}
     alike = {k: math.floor(math.log(k)) for k in sizes}
     for many in set(alike.values()):
         group = [k for k in sizes if alike[k] == many]
-        draw = partial(init_plus_plus, X=X, k=max(group), sample_weight=weight)
-        drawn = lax.map(draw, keys)
+        drawn = rows.X[lax.map(partial(greedy, rows=rows, k=max(group)), keys)]
         for k in group:
             starts[k] = jnp.pad(drawn[:, :k], ((0, 0), (0, most - k), (0, 0)))
     return jnp.concatenate([starts[k] for k in sizes])

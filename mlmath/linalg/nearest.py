@@ -56,6 +56,7 @@ from jaxtyping import Array, Float, Int
 from mlmath.arrays import Real
 from mlmath.compiled import compiled
 from mlmath.linalg.distances import center
+from mlmath.linalg.running_minimum import running_minimum
 
 __all__ = ["Nearest", "Smallest", "nearest", "smallest"]
 
@@ -191,15 +192,10 @@ def _products(Y, present):
 def _least(columns, queries, k):
     """Smallest value of eq. (2) for each query, and its place; k is 1.
 
-    Queries lie along the last axis, so that the minimum is one of vectors. Without the barriers
-    the products are computed again for each of its uses.
+    Without the barrier the products are computed again for each of their uses.
     """
-    values = lax.optimization_barrier(columns[0] @ queries.T)
-    least = lax.optimization_barrier(jnp.min(values, axis=0))
-    place = lax.broadcasted_iota(jnp.int32, values.shape, 0)
-    return least[:, None], jnp.min(
-        jnp.where(values <= least[None], place, values.shape[0]), axis=0
-    )[:, None]
+    found = running_minimum(lax.optimization_barrier(columns[0] @ queries.T))
+    return found.values[:, None], found.places[:, None]
 
 
 def _fewest(columns, queries, k):
@@ -256,30 +252,34 @@ def _ordered(x, Y, indices):
 def _by_blocks(function, X, width, most):
     """Map blocks of rows; ``width`` numbers are made for each row, ``most`` at a time.
 
-    Each shard goes through its own rows; they are as many as suit any number of the devices.
+    Each shard goes through its own rows; they are as many as suit any number of the devices. The
+    last block begins early enough to be whole.
     """
     n, d = X.shape
     devices = jax.device_count()
     shards = math.gcd(n, math.lcm(*range(1, devices + 1)))
     shards = shards if shards <= _SHARDS else math.gcd(n, devices)
     per_shard = n // shards
-    steps = -(-per_shard // max(1, most // (shards * width)))
+    steps = -(-per_shard // max(1, most // (shards * max(width, d))))
     if steps == 1:
         return function(X)
-    steps = next((s for s in range(steps, 2 * steps) if per_shard % s == 0), steps)  # no padding
     rows = -(-per_shard // steps)
-    apart = jnp.pad(
-        X.reshape(shards, per_shard, d), ((0, 0), (0, steps * rows - per_shard), (0, 0))
-    ).reshape(shards, steps, rows, d)
+    X = X.reshape(shards, per_shard, d)
 
     def block(i):
-        found = function(lax.dynamic_index_in_dim(apart, i, 1, False).reshape(-1, d))
+        found = function(lax.dynamic_slice_in_dim(X, i * rows, rows, axis=1).reshape(-1, d))
         return jax.tree.map(lambda a: a.reshape(shards, rows, -1), found)
 
-    def whole(a):
-        return jnp.moveaxis(a, 0, 1).reshape(shards, steps * rows, -1)[:, :per_shard].reshape(n, -1)
+    def add(i, found):
+        return jax.tree.map(
+            lambda a, b: lax.dynamic_update_slice_in_dim(a, b, i * rows, axis=1), found, block(i)
+        )
 
-    return jax.tree.map(whole, lax.map(block, jnp.arange(steps)))
+    found = jax.tree.map(
+        lambda a: jnp.zeros((shards, per_shard, a.shape[2]), a.dtype), jax.eval_shape(block, 0)
+    )
+    found = lax.fori_loop(0, steps, add, found)
+    return jax.tree.map(lambda a: a.reshape(n, -1), found)
 
 
 @jax.custom_jvp

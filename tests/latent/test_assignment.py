@@ -69,5 +69,16 @@ def test_products_with_indicators_are_sums_of_segments():
     Z, like = jnp.asarray(rng.normal(size=(50, 3))), jnp.zeros((5, 3))
     single = [assignment._sums(a, s, Z, like) for a in labels]
     np.testing.assert_allclose(assignment._products(labels[0], s, Z, like), single[0], rtol=1e-12)
-    lanes = jax.vmap(lambda a: assignment._segments(a, s, Z, like))(labels)
+    lanes = jax.vmap(lambda a: assignment._products(a, s, Z, like))(labels)
     np.testing.assert_allclose(lanes, single, rtol=1e-12)
+
+
+def test_rows_lie_apart_from_the_nearest_centroid_that_is_present(data, monkeypatch):
+    X, s, C = data
+    rows = assignment.frame(X, s)
+    Z = assignment.coordinates(rows, C)
+    for most in (assignment._BLOCK, 9 * 4):
+        monkeypatch.setattr(assignment, "_BLOCK", most)
+        for present in (np.ones(4, bool), np.array([True, False, True, False])):
+            apart = assignment.apart(rows, Z, present=present) * rows.unit**2
+            np.testing.assert_allclose(apart, squares(X, C[present]).min(1), rtol=1e-12)
