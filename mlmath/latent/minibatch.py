@@ -45,7 +45,8 @@ from mlmath.arrays import Key, Real, Scalar
 from mlmath.certificate import Certificate, certify, superlinear_tolerance
 from mlmath.compiled import compiled
 from mlmath.latent import assignment, lloyd
-from mlmath.latent.centroids import Params, objective
+from mlmath.latent.centroids import Params
+from mlmath.linalg.nearest import nearest
 from mlmath.statistics.weights import present_rows
 
 __all__ = ["MinibatchFit", "fit_minibatch"]
@@ -120,7 +121,7 @@ def fit_minibatch(
     ahead = lloyd.step(rows, lax.stop_gradient(C))
     lost = lax.stop_gradient(0 * (null + jnp.sum(start)))  # NaN if no answer exists
     params = Params(assignment.points(rows, C) + lost)
-    value = objective(params, X, sample_weight=weight)
+    value = jnp.sum(weight * nearest(X, params.centroids).squared_distances)
     signed = assignment.after(rows.weight, lax.stop_gradient(value))
     gain = jnp.where((signed >= 0).all(), ahead.gain, jnp.nan)
     tolerance = superlinear_tolerance(X) if tolerance is None else tolerance

@@ -70,7 +70,7 @@ def init_random(
     Raises:
         ValueError: if k is not from 1 to the number of rows, or there are no columns.
     """
-    X, weight, lost = usable(X, sample_weight, k)
+    X, weight, lost = usable(X, k, sample_weight=sample_weight)
     n = X.shape[0]
     noise, codes = jax.random.split(key)
     code = _codes(codes, X)
@@ -103,7 +103,7 @@ def init_plus_plus(
     Raises:
         ValueError: if k is not from 1 to the number of rows, or there are no columns.
     """
-    X, weight, lost = usable(X, sample_weight, k)
+    X, weight, lost = usable(X, k, sample_weight=sample_weight)
     return X[greedy(key, assignment.frame(X, weight), k)] + lost
 
 
@@ -131,7 +131,7 @@ def greedy(key: Key, rows: assignment.Frame, k: int) -> Int[Array, " k"]:
 
 
 def usable(
-    X: Float[Real, "n d"], sample_weight: Float[Real, " n"] | None, k: int
+    X: Float[Real, "n d"], k: int, *, sample_weight: Float[Real, " n"] | None = None
 ) -> tuple[Float[Array, "n d"], Float[Array, " n"], Float[Array, ""]]:
     """Rows that count, their weights, and 0, or NaN where no k rows can be drawn.
 

@@ -104,7 +104,7 @@ def sweep(
         raise ValueError(f"there must be a size and a seed, got sizes {sizes} and {seeds} seeds.")
     if not 1 <= min(sizes) <= max(sizes) <= X.shape[0]:
         raise ValueError(f"sizes must be from 1 to the {X.shape[0]} rows of X, got {sizes}.")
-    X, weight, lost = lax.stop_gradient(usable(X, sample_weight, max(sizes)))
+    X, weight, lost = lax.stop_gradient(usable(X, max(sizes), sample_weight=sample_weight))
     rows = assignment.frame(X, weight)
     starts = _starts(jax.random.split(key, seeds), rows, sizes) + lost
     null = assignment.spread(rows)

@@ -47,6 +47,7 @@ from jax.scipy.linalg import solve_triangular
 from jaxtyping import Array, Bool, Float, Int
 
 from mlmath.arrays import Real, Scalar
+from mlmath.compiled import compiled
 
 __all__ = [
     "center",
@@ -71,9 +72,13 @@ def squared_euclidean(x: Float[Real, " d"], Y: Float[Real, "m d"]) -> Float[Arra
     return _clamped(jnp.matmul(columns, row, precision="highest") + jnp.sum(z**2), jnp.inf)
 
 
+@compiled()
 def euclidean(x: Float[Real, " d"], Y: Float[Real, "m d"]) -> Float[Array, " m"]:
     """Euclidean distances by the differences, eq. (2) with p = 2; derivative 0 at x = y."""
-    return _root_of_sum(_differences(x, Y), jnp.square, jnp.sqrt)
+    x, Y = _given(x, Y)
+    squares = jnp.sum((x[:, None] - Y.T) ** 2, axis=0)
+    unit, inverse = _units(lax.stop_gradient(squares))
+    return _root_of_sum((x[None] - Y) * inverse[:, None], unit, jnp.square, jnp.sqrt)
 
 
 def manhattan(x: Float[Real, " d"], Y: Float[Real, "m d"]) -> Float[Array, " m"]:
@@ -85,7 +90,8 @@ def minkowski(x: Float[Real, " d"], Y: Float[Real, "m d"], p: Scalar) -> Float[A
     """Distances of order p, eq. (2); differentiable in p too. For p < 1 they are no metric."""
     apart = _absolute(_differences(x, Y))
     p = jnp.asarray(p, apart.dtype)
-    return _root_of_sum(apart, lambda a: a**p, lambda a: a ** (1 / p))
+    unit = _largest(apart)
+    return _root_of_sum(apart / unit[:, None], unit, lambda a: a**p, lambda a: a ** (1 / p))
 
 
 def chebyshev(x: Float[Real, " d"], Y: Float[Real, "m d"]) -> Float[Array, " m"]:
@@ -183,10 +189,21 @@ def _largest(apart):
     return jnp.where((largest > 0) & jnp.isfinite(largest), largest, 1)
 
 
-def _root_of_sum(apart, power, root):
-    """Root of the sum of powers of each row, scaled so that no power leaves the dtype."""
-    unit = _largest(apart)
-    total = jnp.sum(power(apart / unit[:, None]), axis=1)
+def _units(squares):
+    """A power of two for each sum of squares in which none leaves the dtype, and its inverse.
+
+    They say it without a copy of the differences, which their maximum would need.
+    """
+    most = jnp.finfo(squares.dtype).maxexp
+    far, near = 2.0 ** (5 * most // 8), 2.0 ** (-5 * most // 8)
+    small, large = squares < 2.0 ** (-9 * most // 16), squares == jnp.inf
+    unit = jnp.where(small, near, jnp.where(large, far, 1))
+    return unit, jnp.where(small, far, jnp.where(large, near, 1))
+
+
+def _root_of_sum(scaled, unit, power, root):
+    """Root of the sum of powers of each row, of entries in units in which no power overflows."""
+    total = jnp.sum(power(scaled), axis=1)
     zero = total == 0
     return jnp.where(zero, 0, unit * root(jnp.where(zero, 1, total)))
 
