@@ -54,14 +54,80 @@ def _axes(fit):
     return np.asarray(fit.params.mean, float), np.asarray(fit.params.components, float)
 
 
-def _pca(k, solver):
+def _pca(k, solver, iterated_power="auto"):
     def run(X):
         from sklearn.decomposition import PCA
 
-        peer = PCA(k, svd_solver=solver, random_state=0).fit(X)
+        peer = PCA(k, svd_solver=solver, random_state=0, iterated_power=iterated_power).fit(X)
         return peer.mean_, peer.components_
 
     return run
+
+
+def _applied(name):
+    """Apply a function of one row to many."""
+
+    def run(module, X, *params):
+        import mlmath
+
+        return mlmath.rows(getattr(module, name))(module.Params(*params), X)
+
+    return run
+
+
+def _clouds_first():
+    return _clouds()[::-1]
+
+
+def _fitted_clouds(X, C):
+    from sklearn.cluster import KMeans
+
+    peer = KMeans(len(C), init=C, n_init=1, max_iter=1).fit(X[: len(C)])
+    peer.cluster_centers_ = C
+    return peer
+
+
+def _peer_labels(X, C):
+    return (_fitted_clouds(X, C).predict(X),)
+
+
+def _peer_distances(X, C):
+    return (_fitted_clouds(X, C).transform(X),)
+
+
+def _farther(arrays, answer):
+    """Inertia with the given labels over the least one, less 1."""
+    X, C = (np.asarray(a, float) for a in arrays)
+    return float(((X - C[np.asarray(answer[0])]) ** 2).sum() / _inertia(C, X) - 1)
+
+
+def _of_distances(arrays, answer):
+    """Largest error of a distance to the first ten centroids, over the largest distance."""
+    X, C = (np.asarray(a, float) for a in arrays)
+    right = np.linalg.norm(X[:, None] - C[None, :10], axis=2)
+    return float(np.abs(answer[0][:, :10] - right).max() / right.max())
+
+
+def _axes_of_slopes():
+    """Rows, and a mean and components for them."""
+    (X,) = _slopes(50_000, 256)()
+    _, vectors = np.linalg.eigh(np.cov(X.T))
+    return X, X.mean(0), np.ascontiguousarray(vectors[:, :-21:-1].T.astype(np.float32))
+
+
+def _peer_scores(X, mean, components):
+    from sklearn.decomposition import PCA
+
+    peer = PCA(len(components)).fit(X[:1000])
+    peer.mean_, peer.components_ = mean, components
+    return (peer.transform(X),)
+
+
+def _of_scores(arrays, answer):
+    """Largest error of a score, over the largest score."""
+    X, mean, V = (np.asarray(a, float) for a in arrays)
+    right = (X - mean) @ V.T
+    return float(np.abs(answer[0] - right).max() / np.abs(right).max())
 
 
 def _missed(arrays, answer):
@@ -136,6 +202,28 @@ CASES = (
         lambda module, X: module.fit(X, k=32), _axes,
         {solver: _pca(32, solver) for solver in ("covariance_eigh", "full", "randomized")},
         "error / least error − 1", _missed, 1e-3, 0.7, 1.0,
+    ),
+    Case(
+        "pca_randomised", "20,000 × 1,000 → 20 f32", "mlmath.latent.pca", _slopes(20_000, 1_000),
+        lambda module, X: module.fit_randomised(_key(), X, k=20), _axes,
+        {f"randomized, {power}": _pca(20, "randomized", power) for power in ("auto", 7, 12, 20)},
+        "error / least error − 1", _missed, 1e-2, 1.5, 1.5,
+    ),
+    Case(
+        "pca_transform", "50,000 × 256 → 20 f32", "mlmath.latent.pca", _axes_of_slopes,
+        lambda module, X, mean, V: _applied("transform")(module, X, mean, V, np.ones(len(V), "f4")),
+        lambda scores: (np.asarray(scores, float),), {"PCA": _peer_scores},
+        "largest error of a score, of the largest", _of_scores, 1e-5, 1.0, 1.0,
+    ),
+    Case(
+        "kmeans_predict", "100,000 × 32 f32, k = 64", "mlmath.latent.kmeans", _clouds_first,
+        _applied("predict"), lambda labels: (np.asarray(labels),), {"KMeans": _peer_labels},
+        "relative excess of the inertia", _farther, 1e-6, 1.0, 1.0,
+    ),
+    Case(
+        "kmeans_transform", "100,000 × 32 f32, k = 64", "mlmath.latent.kmeans", _clouds_first,
+        _applied("transform"), lambda far: (np.asarray(far, float),), {"KMeans": _peer_distances},
+        "largest error of a distance, of the largest", _of_distances, 1e-5, 1.0, 1.0,
     ),
     Case(
         "kmeans_sweep", "10,000 × 8 f32, ten k × ten seeds", "mlmath.latent.kmeans", _few,
