@@ -78,9 +78,7 @@ class Fit(NamedTuple):
     certificate: Certificate  # gap: what the next step is sure to gain, eq. (8)
 
 
-def log_prob(
-    params: Params, x: Float[Real, " d"], observed: Bool[Real, " d"]
-) -> Float[Array, ""]:
+def log_prob(params: Params, x: Float[Real, " d"], observed: Bool[Real, " d"]) -> Float[Array, ""]:
     """Log density of the observed entries of ONE example, eq. (3)."""
     X, M, weight = _present(jnp.asarray(x)[None], jnp.asarray(observed)[None], None)
     return -parameter_expansion.surprise(_point_of(params), X, M, weight)
@@ -94,9 +92,7 @@ def transform(
     return parameter_expansion.given(_point_of(params), X, M)[0][0]
 
 
-def impute(
-    params: Params, x: Float[Real, " d"], observed: Bool[Real, " d"]
-) -> Float[Array, " d"]:
+def impute(params: Params, x: Float[Real, " d"], observed: Bool[Real, " d"]) -> Float[Array, " d"]:
     """Observed entries of ONE example, and the mean of the others given these."""
     return jnp.where(observed, x, probabilistic_pca.inverse(params, transform(params, x, observed)))
 
@@ -109,9 +105,7 @@ def objective(
     sample_weight: Float[Real, " n"] | None = None,
 ) -> Float[Array, ""]:
     """Negative log-likelihood L, eq. (4), that :func:`fit` minimises."""
-    return parameter_expansion.surprise(
-        _point_of(params), *_present(X, observed, sample_weight)
-    )
+    return parameter_expansion.surprise(_point_of(params), *_present(X, observed, sample_weight))
 
 
 @compiled(static=("k",))

@@ -67,7 +67,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jax.scipy.linalg import cho_solve, solve_triangular
+from jax.scipy.linalg import solve_triangular
 from jaxtyping import Array, Float, Int
 
 from mlmath.arrays import Count, Real, Scalar
@@ -106,15 +106,18 @@ class _Sums(NamedTuple):
 def given(
     point: Point, X: Float[Real, "n d"], M: Float[Real, "n d"]
 ) -> tuple[Float[Array, "n k"], Float[Array, "n d"], Float[Array, "n k k"]]:
-    """t̂ᵢ, rᵢ (0 where nothing is observed) and the Cholesky factor of Aᵢ of each row, eq. (2)."""
+    """Of each row t̂ᵢ, rᵢ (0 where nothing is observed) and Lᵢ⁻¹ for Aᵢ = LᵢLᵢᵀ, eq. (2)."""
     X, M, (coefficients, noise) = jnp.asarray(X), jnp.asarray(M), point
-    W = coefficients[:, 1:]
+    W, identity = coefficients[:, 1:], jnp.eye(coefficients.shape[1] - 1, dtype=X.dtype)
     i, j, place = _triangle(W.shape[1])
-    A = (M @ (W[:, i] * W[:, j] / noise))[:, place] + jnp.eye(W.shape[1], dtype=X.dtype)[None]
-    L = jnp.linalg.cholesky(A)
+    A = (M @ (W[:, i] * W[:, j] / noise))[:, place] + identity[None]
+    inverse = solve_triangular(
+        jnp.linalg.cholesky(A), jnp.broadcast_to(identity, A.shape), lower=True
+    )
     apart = jnp.where(M != 0, X - coefficients[:, 0][None], 0)
-    t = cho_solve((L, True), (apart @ W / noise)[:, :, None])[:, :, 0]
-    return t, apart - M * (t @ W.T), L
+    half = jnp.einsum("nab,nb->na", inverse, apart @ W / noise)
+    t = jnp.einsum("nab,na->nb", inverse, half)
+    return t, apart - M * (t @ W.T), inverse
 
 
 @jax.default_matmul_precision("highest")
@@ -233,20 +236,18 @@ def _surprise(X, M, weight, point):
     return _value(point, M, weight, *given(point, X, M))
 
 
-def _value(point, M, weight, t, residual, L):
+def _value(point, M, weight, t, residual, inverse):
     logs = jnp.sum(M, axis=1) * jnp.log(2 * math.pi * point.noise)
-    logs = logs + 2 * jnp.sum(jnp.log(jnp.diagonal(L, axis1=1, axis2=2)), axis=1)
+    logs = logs - 2 * jnp.sum(jnp.log(jnp.diagonal(inverse, axis1=1, axis2=2)), axis=1)
     squares = jnp.sum(residual**2, axis=1) / point.noise + jnp.sum(t**2, axis=1)
     return weight @ (logs + squares) / 2
 
 
 def _sums(X, M, weight, point):
     """Sums (4) of one block of rows."""
-    t, residual, L = given(point, X, M)
+    t, residual, inverse = given(point, X, M)
     W = point.coefficients[:, 1:]
-    k = W.shape[1]
-    i, j, place = _triangle(k)
-    inverse = solve_triangular(L, jnp.broadcast_to(jnp.eye(k, dtype=t.dtype), L.shape), lower=True)
+    i, j, place = _triangle(W.shape[1])
     covariance = jnp.einsum("nai,naj->nij", inverse, inverse)[:, i, j]
     u = jnp.concatenate([jnp.ones_like(t[:, :1]), t], axis=1)
     seen = weight[:, None] * M
@@ -256,7 +257,8 @@ def _sums(X, M, weight, point):
     pull = (seen * residual).T @ u - jnp.pad(spread_w, ((0, 0), (1, 0)))
     squares = jnp.sum(seen * residual**2) + jnp.sum(W * spread_w)
     moments = jnp.concatenate([first, second + spread], axis=1)
-    return _Sums(moments, pull, squares, jnp.sum(seen), _value(point, M, weight, t, residual, L))
+    value = _value(point, M, weight, t, residual, inverse)
+    return _Sums(moments, pull, squares, jnp.sum(seen), value)
 
 
 def _factors(sums, point):
