@@ -18,8 +18,9 @@ by expectation–maximisation, which never raises it, parameter-expanded so that
 plane do not creep where σ² is small (``latent.parameter_expansion``). The gap is what the next step
 is sure to gain, eq. (7) there, over L(null) − L plus that: L has saddles and other minima, and no
 zero. The null model is a Gaussian with the means of the columns, alike in all directions. A step to
-numbers that are not finite is not taken, and its gap is NaN. Where rows lie in a plane, or most
-have no more than k entries, L has no minimum: σ² falls without end, and nothing is proved.
+numbers that are not finite is not taken, and its gap is NaN. Where rows lie in a plane L has
+no minimum: σ² falls without end, and nothing is proved. Where rows hold too few entries to tell
+noise from loadings, as one each, the answer is one of many and has no derivative.
 
 The answer is rotated to where WWᵀ is diagonal and descends, with the signs of ``latent.pca``.
 Where every entry is observed it is that of ``probabilistic_pca.fit``, which takes no steps. A row
@@ -27,7 +28,7 @@ that observes nothing changes nothing. Of a column that nobody observes nothing 
 is NaN, its loadings are 0. Derivatives are those of the point where ∇L = 0, rotations of W held,
 by conjugate gradients; equal lengths of W have none.
 
-Time O(n(dk² + k³)) per step, memory O(nd), the sums (5), and n_B k² for a block of n_B rows (on an
+Time O(n(dk² + k³)) per step, memory O(nd + dk²) and n_B k² for a block of n_B rows (on an
 accelerator all, and for derivatives: ``linalg.gram``).
 
 >>> import jax.numpy as jnp, mlmath

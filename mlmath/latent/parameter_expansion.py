@@ -28,7 +28,9 @@ L = −Σᵢ sᵢ log p(xᵢ): it lowers it by at least
     ½ Σⱼ gⱼᵀGⱼ⁻¹gⱼ/σ² + ½ N D(σ²⁺/σ²) + ½ S D(ΛΛᵀ),    D(Σ) = tr(Σ − I) − log det Σ      (7)
 
 which falls with the square of the step, and none of whose terms cancels. Below (8ε)²N it is
-rounding, and 0. A step to numbers that are not finite is not taken, and its gain is NaN.
+rounding, and 0. A step to numbers that are not finite is not taken, and its gain is NaN. So it is
+where rows lie in a plane, and σ² falls below (8ε)² of the mean square of the entries; and where a
+row with few entries has a pivot of Aᵢ below 16ε of what it is subtracted from.
 
 By Fisher's identity the gradient of L is −gⱼ/σ² in βⱼ and ½(N − Σᵢⱼ sᵢmᵢⱼE[(xᵢⱼ − βⱼᵀu)²]/σ²) in
 log σ². The derivative of the answer is that of the point where it is 0, in the coordinates z, ζ of
@@ -100,6 +102,7 @@ class _Sums(NamedTuple):
     pull: Float[Array, "d p"]  # gⱼ
     squares: Float[Array, ""]  # Σᵢⱼ sᵢmᵢⱼ E[(xᵢⱼ − βⱼᵀu)²]
     entries: Float[Array, ""]  # N
+    size: Float[Array, ""]  # Σᵢⱼ sᵢmᵢⱼ xᵢⱼ²
     value: Float[Array, ""]  # L
 
 
@@ -120,12 +123,12 @@ def given(
     return t, apart - M * (t @ W.T), inverse
 
 
-@jax.default_matmul_precision("highest")
 def surprise(
     point: Point, X: Float[Real, "n d"], M: Float[Real, "n d"], weight: Float[Real, " n"]
 ) -> Float[Array, ""]:
     """L of the observed entries of finite rows, by eq. (3)."""
-    return _over_rows(_surprise, point, X, M, weight)
+    with jax.default_matmul_precision("highest"):
+        return _over_rows(_surprise, point, X, M, weight)
 
 
 def evaluated(
@@ -139,16 +142,16 @@ def evaluated(
     total = sums.moments[0, 0]
     expansion = L[0] / jnp.sqrt(total)
     gained = jnp.sum(root**2)
-    noise = (sums.squares - gained) / sums.entries
+    left, rounding = sums.squares - gained, (8 * jnp.finfo(gained.dtype).eps) ** 2
+    noise = jnp.where(left > rounding * sums.size, left, jnp.nan) / sums.entries
     pivots = jnp.diagonal(expansion)
     below = jnp.sum(jnp.tril(expansion, -1) ** 2) - jnp.sum(log1pmx(pivots**2 - 1))
     excess = gained / point.noise - sums.entries * log1pmx(noise / point.noise - 1) + total * below
-    rounding = (8 * jnp.finfo(noise.dtype).eps) ** 2 * sums.entries
     return State(
         point,
         Point((point.coefficients + step) @ expansion, noise),
         sums.value,
-        jnp.where(jnp.abs(excess) / 2 <= rounding, 0, excess / 2),
+        jnp.where(jnp.abs(excess) / 2 <= rounding * sums.entries, 0, excess / 2),
         jnp.asarray(0),
     )
 
@@ -240,7 +243,10 @@ def _value(point, M, weight, t, residual, inverse):
     logs = jnp.sum(M, axis=1) * jnp.log(2 * math.pi * point.noise)
     logs = logs - 2 * jnp.sum(jnp.log(jnp.diagonal(inverse, axis1=1, axis2=2)), axis=1)
     squares = jnp.sum(residual**2, axis=1) / point.noise + jnp.sum(t**2, axis=1)
-    return weight @ (logs + squares) / 2
+    size = 1 + M @ (point.coefficients[:, 1:] ** 2) / point.noise  # what a pivot is left of
+    rounding = 16 * jnp.finfo(size.dtype).eps
+    sound = (jnp.diagonal(inverse, axis1=1, axis2=2) ** 2 * size * rounding < 1).all(axis=1)
+    return jnp.where((sound | (weight == 0)).all(), weight @ (logs + squares) / 2, jnp.nan)
 
 
 def _sums(X, M, weight, point):
@@ -258,7 +264,7 @@ def _sums(X, M, weight, point):
     squares = jnp.sum(seen * residual**2) + jnp.sum(W * spread_w)
     moments = jnp.concatenate([first, second + spread], axis=1)
     value = _value(point, M, weight, t, residual, inverse)
-    return _Sums(moments, pull, squares, jnp.sum(seen), value)
+    return _Sums(moments, pull, squares, jnp.sum(seen), jnp.sum(seen * X**2), value)
 
 
 def _factors(sums, point):
