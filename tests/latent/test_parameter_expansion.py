@@ -154,6 +154,19 @@ def test_a_step_that_leaves_the_finite_numbers_is_not_taken():
     assert 0 < last.point.noise < 1e-12 * plane.var()
 
 
+def test_a_step_to_where_a_pivot_is_rounding_is_not_taken():
+    rng = np.random.default_rng(0)
+    M = np.ones((N, D))
+    M[3, 1:] = 0  # one entry, two directions
+    plane = M * (rng.normal(size=(N, 2)) @ rng.normal(size=(2, D)))
+    start = Point(rng.normal(size=(D, K + 1)), np.asarray(1.0))
+    last = parameter_expansion.minimise(start, 1e3, 0.0, 1000, plane, M, np.ones(N))
+    assert last.steps < 1000
+    assert np.isnan(last.excess)
+    assert np.isfinite(last.value)
+    assert last.point.noise > 1e-18
+
+
 def test_a_pivot_that_is_rounding_has_no_density_unless_the_row_is_absent():
     point, X, M, _ = drawn()
     M[3] = np.arange(D) == 0  # one entry, two directions
