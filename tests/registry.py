@@ -14,6 +14,7 @@ import numpy as np
 from mlmath.latent import (
     diagonal_mixture,
     full_mixture,
+    incomplete_pca,
     kmeans,
     pca,
     probabilistic_pca,
@@ -44,6 +45,7 @@ class Case(NamedTuple):
     null: Callable[[np.ndarray, Any, np.ndarray], Any]  # X, y, weight -> null params
     penalties: tuple[str, ...] = ()  # hyperparameters that scale with the weights
     measured: bool = False  # y, or X without one, is measured: its units change no gap
+    observed: Callable[[int], np.ndarray] | None = None  # rows -> which entries of X are known
     learnt: str = ""  # first argument of the fit, where that is where it starts
     begin: Callable[[np.ndarray], Any] | None = None  # X -> that argument
     resume: Callable[[Any], Any] = lambda params: params  # params -> that argument
@@ -140,6 +142,31 @@ def _round(X, y, s):
     mean = s @ X / s.sum()
     noise = s @ ((X - mean) ** 2).mean(axis=1) / s.sum()
     return probabilistic_pca.Params(mean, np.zeros((2, X.shape[1])), np.asarray(noise))
+
+
+def _gaps(n):
+    """A fifth of the entries of four columns is missing, of the rows tried by themselves none."""
+    observed = np.random.default_rng(6).random((n, 4)) > 0.2
+    observed[[0, 1, 2, 3, 4, 5, -1]] = True
+    return observed
+
+
+def _round_observed(X, y, s):
+    """A Gaussian that is alike in all directions, of the observed entries."""
+    m = s[:, None] * _gaps(len(X))
+    mean = (m * X).sum(0) / m.sum(0)
+    noise = (m * (X - mean) ** 2).sum() / m.sum()
+    return incomplete_pca.Params(mean, np.zeros((2, 4)), np.asarray(noise))
+
+
+def _two_rows(X):
+    """Directions to two rows, and the noise that all entries have."""
+    mean = X.mean(0, dtype=np.float64)
+    with np.errstate(over="ignore"):
+        return incomplete_pca.Params(
+            mean.astype(X.dtype), (X[:2] - mean).astype(X.dtype),
+            (X.astype(float) - mean).var().astype(X.dtype),
+        )  # fmt: skip
 
 
 def _zero_planes(X, y, s):
@@ -267,6 +294,11 @@ CASES += [
     Case(
         "probabilistic_pca", probabilistic_pca, _cloud(4), {}, _round, measured=True, limit="",
         static={"k": 2}, log_density=True,
+    ),
+    Case(
+        "incomplete_pca", incomplete_pca, _cloud(4), {}, _round_observed, measured=True,
+        observed=_gaps, frozen=("observed",), learnt="params", begin=_two_rows, local=True,
+        log_density=True,
     ),
     Case(
         "kmeans", kmeans, _blobs(3, 3), {},

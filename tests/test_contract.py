@@ -43,7 +43,7 @@ penalised = pytest.mark.parametrize(
 )
 
 
-ROWS = ("X", "y", "sample_weight")
+ROWS = ("X", "y", "observed", "sample_weight")
 
 
 def inputs(case, dtype=np.float64, rows=None):
@@ -55,11 +55,18 @@ def inputs(case, dtype=np.float64, rows=None):
     given = {"X": X, "sample_weight": weight, **case.numbers}
     if y is not None:
         given["y"] = y
+    if case.observed:
+        given["observed"] = case.observed(n)
     return cast(located(case, given), dtype)
 
 
 def cast(given, dtype):
-    return jax.tree.map(lambda a: np.asarray(a, dtype), given)
+    """Numbers in ``dtype``; what is true or false stays that."""
+
+    def converted(a):
+        return np.asarray(a, bool if np.asarray(a).dtype == bool else dtype)
+
+    return jax.tree.map(converted, given)
 
 
 def located(case, given):
@@ -100,6 +107,13 @@ def probe(params):
     v, _ = ravel_pytree(params)
     c = jnp.cos(1.0 + jnp.arange(v.size, dtype=v.dtype))
     return jnp.sum(c * v + jnp.sin(v / 3) * jnp.roll(c, 1))  # no product of its own
+
+
+def gradient(case, given):
+    """Derivative of the probe in all that are numbers."""
+    known = {k: v for k, v in given.items() if k == "observed"}
+    numbers = {k: v for k, v in given.items() if k not in known}
+    return jax.grad(lambda numbers: probe(fit(case, known | numbers).params))(numbers)
 
 
 def direction(case, given):
@@ -160,7 +174,7 @@ def programs(case):
 
 
 def moved(given, v, t):
-    return jax.tree.map(lambda a, b: a + t * b, given, v)
+    return jax.tree.map(lambda a, b: a if a.dtype == bool else a + t * b, given, v)
 
 
 @functools.cache
@@ -209,7 +223,7 @@ def in_double(case, fitted, double):
 
 
 def repeated(given, counts):
-    rows = {"X", "y"}
+    rows = {"X", "y", "observed"}
     return {k: np.repeat(v, counts, axis=0) if k in rows else v for k, v in given.items()}
 
 
@@ -585,7 +599,7 @@ def test_products_are_precise_and_nothing_calls_back(case):
     given = inputs(case, np.float32)
     programs = [jax.make_jaxpr(lambda given: fit(case, given))(given)]
     if not case.discrete:
-        programs.append(jax.make_jaxpr(jax.grad(lambda g: probe(fit(case, g).params)))(given))
+        programs.append(jax.make_jaxpr(lambda given: gradient(case, given))(given))
     for program in programs:
         found = list(equations(program.jaxpr))
         products = [e for e in found if e.primitive.name == "dot_general"]
@@ -623,7 +637,7 @@ def test_sharded_rows_give_the_same_answer_without_moving(case):
     spread = {k: jax.device_put(v, over if k in ROWS else whole) for k, v in given.items()}
     functions = [lambda given: fit(case, given)]
     if not case.discrete:
-        functions.append(lambda given: jax.grad(lambda g: probe(fit(case, g).params))(given))
+        functions.append(lambda given: gradient(case, given))
     for function in functions:
         compiled = jax.jit(function).lower(spread).compile()
         assert row_collectives(compiled.as_text()) == []

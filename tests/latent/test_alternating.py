@@ -238,6 +238,19 @@ def test_no_weight_at_all_and_less_than_none_prove_nothing(case):
         assert not certificate.converged
 
 
+@every
+def test_a_null_model_below_zero_proves_nothing(case):
+    """One weight below 0 makes L(null) so, be their sum above; a gain over it would pass."""
+    given = inputs(case) | {"l2": 1e4}  # each system is regular
+    given["sample_weight"][4], given["values"][4] = -1, 1e3
+    given["params"] = jax.tree.map(jnp.zeros_like, given["params"])  # no factors, ever
+    assert case.null(given) < 0 < given["sample_weight"].sum()
+    certificate = case.fit(given, max_steps=3).certificate
+    assert np.isfinite(certificate.objective)
+    assert np.isnan(certificate.gap)
+    assert not certificate.converged
+
+
 def test_negative_clicks_that_count_show():
     case = CASES["implicit"]
     given = inputs(case)

@@ -100,7 +100,7 @@ def test_ratings_of_known_rank_recover_their_matrix():
     assert np.sqrt(np.mean((found - matrix) ** 2)) < 0.01 * matrix.std()
 
 
-def test_held_out_pixels_of_digits_are_better_than_by_biases_alone():
+def test_held_out_pixels_of_digits_are_better_than_by_biases_or_means_alone():
     images = load_digits().data[:400].astype(np.float32) / 16
     u, i = np.divmod(np.arange(images.size), 64)
     held = np.random.default_rng(2).random(images.size) < 0.2
@@ -113,8 +113,10 @@ def test_held_out_pixels_of_digits_are_better_than_by_biases_alone():
         params = mf.fit(first, u, i, values, l2=l2, sample_weight=seen, tolerance=1e-6).params
         return np.sqrt(np.mean((rows(mf.predict)(params, u, i) - images.ravel())[held] ** 2))
 
+    means = np.nanmean(values.reshape(images.shape), axis=0)
+    by_means = np.sqrt(np.mean((np.tile(means, 400) - images.ravel())[held] ** 2))
     by_biases, by_factors = error(1.0, 0.0), error(1.0, 1.0)
-    assert by_factors < 0.75 * by_biases
+    assert by_factors < 0.7 * min(by_biases, by_means)  # of three draws: 0.63, 0.64 and 0.66
     assert by_biases < images.ravel().std()
 
 

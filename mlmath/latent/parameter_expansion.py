@@ -1,0 +1,276 @@
+"""Steps of expectation–maximisation for probabilistic PCA with missing entries.
+
+Of row i the entries in Oᵢ are observed, mᵢⱼ = 1 where j ∈ Oᵢ and else 0, dᵢ of them. The model is
+
+    x_O = μ_O + W_Oᵀt + σ ε,    t ~ N(0, I_k),  ε ~ N(0, I)                     (1)
+
+where W_O has the columns of W ∈ ℝᵏˣᵈ in Oᵢ. The precision Aᵢ of t given x_O, its mean, and the
+density are
+
+    Aᵢ = I + W_OW_Oᵀ/σ²,    t̂ᵢ = Aᵢ⁻¹W_O(x − μ)_O/σ²,    rᵢ = x_O − μ_O − W_Oᵀt̂ᵢ       (2)
+    −2 log p(x_O) = dᵢ log 2πσ² + log det Aᵢ + ‖rᵢ‖²/σ² + ‖t̂ᵢ‖²                      (3)
+
+With E the mean over t given row i, u = (1, t) and βⱼ = (μⱼ, wⱼ) a step solves for each column j
+a least squares problem over the rows that observe it; with N = Σᵢⱼ sᵢmᵢⱼ,
+
+    Gⱼ = Σᵢ sᵢmᵢⱼ E[uuᵀ],    gⱼ = Σᵢ sᵢmᵢⱼ E[(xᵢⱼ − βⱼᵀu)u],    β̃ⱼ = βⱼ + Gⱼ⁻¹gⱼ          (4)
+    σ²⁺ = Σᵢⱼ sᵢmᵢⱼ E[(xᵢⱼ − β̃ⱼᵀu)²] / N                                        (5)
+
+and lets t have the mean and covariance that the rows give it, before it is standard again: with
+S the weight of the rows that observe something and G₀ the first sum of (4) over those,
+
+    βⱼ⁺ = Λᵀβ̃ⱼ,    ΛΛᵀ = G₀/S,    Λ lower triangular                           (6)
+
+(parameter expansion). Without (6) a step changes lengths within the plane of W by shares of
+σ²/‖w‖² only; with it and without noise steps are those of orthogonal iteration. No step raises
+L = −Σᵢ sᵢ log p(xᵢ): it lowers it by at least
+
+    ½ Σⱼ gⱼᵀGⱼ⁻¹gⱼ/σ² + ½ N D(σ²⁺/σ²) + ½ S D(ΛΛᵀ),    D(Σ) = tr(Σ − I) − log det Σ      (7)
+
+which falls with the square of the step, and none of whose terms cancels. Below (8ε)²N it is
+rounding, and 0. A step to numbers that are not finite is not taken, and its gain is NaN. So it is
+where rows lie in a plane, and σ² falls below (8ε)² of the mean square of the entries; and where a
+row with few entries has a pivot of Aᵢ below 16ε of what it is subtracted from.
+
+By Fisher's identity the gradient of L is −gⱼ/σ² in βⱼ and ½(N − Σᵢⱼ sᵢmᵢⱼE[(xᵢⱼ − βⱼᵀu)²]/σ²) in
+log σ². The derivative of the answer is that of the point where it is 0, in the coordinates z, ζ of
+βⱼ + σLⱼ⁻ᵀzⱼ and σ²e^{ζ√(2/N)}, Gⱼ = LⱼLⱼᵀ, in which the Hessian of what a step minimises is 1.
+Rotations of W leave L alone: of the change δ of W the part that rotates it is held by adding
+
+    ½ Σ_{a<b} (S/σ²) (Wδᵀ − δWᵀ)²_{ab} / (‖w_a‖² + ‖w_b‖²)      w_a, w_b rows of W    (8)
+
+with which the Hessian is regular, and which is 0 at one of the rotations of each minimum.
+
+Time O(n(dk² + k³)) per step, memory O(nd), the sums (4), and n_B k² for a block of n_B rows (on an
+accelerator all, and for derivatives: ``linalg.gram``).
+
+>>> import jax.numpy as jnp
+>>> from mlmath.latent import parameter_expansion
+>>> X, M = jnp.array([[-1.0, -1.0], [1.0, 1.0], [3.0, 0.0]]), jnp.array([[1.0, 1], [1, 1], [1, 0]])
+>>> point = parameter_expansion.Point(jnp.array([[0.0, 1.0], [0.0, 1.0]]), jnp.array(0.5))
+>>> first = parameter_expansion.evaluated(point, X, M, jnp.ones(3))
+>>> then = parameter_expansion.evaluated(first.image, X, M, jnp.ones(3))
+>>> bool(first.value - then.value >= first.excess > 0)
+True
+
+References:
+    Tipping & Bishop (1999), Probabilistic principal component analysis, Journal of the Royal
+        Statistical Society B 61(3), appendix B (EM).
+    Ilin & Raiko (2010), Practical approaches to principal component analysis in the presence of
+        missing values, Journal of Machine Learning Research 11, §4 (missing entries).
+    Liu, Rubin & Wu (1998), Parameter expansion to accelerate EM: the PX-EM algorithm, Biometrika
+        85(4), §4.
+"""
+
+import math
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jax.scipy.linalg import solve_triangular
+from jaxtyping import Array, Float, Int
+
+from mlmath.arrays import Count, Real, Scalar
+from mlmath.calculus import implicit
+from mlmath.calculus.log1pmx import log1pmx
+from mlmath.linalg import gram
+
+__all__ = ["Point", "State", "attached", "evaluated", "given", "minimise", "surprise"]
+
+
+class Point(NamedTuple):
+    """The model (1)."""
+
+    coefficients: Float[Array, "d p"]  # βⱼ = (μⱼ, wⱼ) in row j, p = k + 1
+    noise: Float[Array, ""]  # σ²
+
+
+class State(NamedTuple):
+    """A point, and the step from it."""
+
+    point: Point
+    image: Point  # where the step leads
+    value: Float[Array, ""]  # L at the point
+    excess: Float[Array, ""]  # (7)
+    steps: Int[Array, ""]
+
+
+class _Sums(NamedTuple):
+    moments: Float[Array, "e q"]  # upper triangles of G₀, G₁, …
+    pull: Float[Array, "d p"]  # gⱼ
+    squares: Float[Array, ""]  # Σᵢⱼ sᵢmᵢⱼ E[(xᵢⱼ − βⱼᵀu)²]
+    entries: Float[Array, ""]  # N
+    size: Float[Array, ""]  # Σᵢⱼ sᵢmᵢⱼ xᵢⱼ²
+    value: Float[Array, ""]  # L
+
+
+def given(
+    point: Point, X: Float[Real, "n d"], M: Float[Real, "n d"]
+) -> tuple[Float[Array, "n k"], Float[Array, "n d"], Float[Array, "n k k"]]:
+    """Of each row t̂ᵢ, rᵢ (0 where nothing is observed) and Lᵢ⁻¹ for Aᵢ = LᵢLᵢᵀ, eq. (2)."""
+    X, M, (coefficients, noise) = jnp.asarray(X), jnp.asarray(M), point
+    W, identity = coefficients[:, 1:], jnp.eye(coefficients.shape[1] - 1, dtype=X.dtype)
+    i, j, place = _triangle(W.shape[1])
+    A = (M @ (W[:, i] * W[:, j] / noise))[:, place] + identity[None]
+    inverse = solve_triangular(
+        jnp.linalg.cholesky(A), jnp.broadcast_to(identity, A.shape), lower=True
+    )
+    apart = jnp.where(M != 0, X - coefficients[:, 0][None], 0)
+    half = jnp.einsum("nab,nb->na", inverse, apart @ W / noise)
+    t = jnp.einsum("nab,na->nb", inverse, half)
+    return t, apart - M * (t @ W.T), inverse
+
+
+def surprise(
+    point: Point, X: Float[Real, "n d"], M: Float[Real, "n d"], weight: Float[Real, " n"]
+) -> Float[Array, ""]:
+    """L of the observed entries of finite rows, by eq. (3)."""
+    with jax.default_matmul_precision("highest"):
+        return _over_rows(_surprise, point, X, M, weight)
+
+
+def evaluated(
+    point: Point, X: Float[Real, "n d"], M: Float[Real, "n d"], weight: Float[Real, " n"]
+) -> State:
+    """The step (4)–(6) from a point, by one pass over the rows, and what it is sure to gain (7)."""
+    sums = _over_rows(_sums, point, X, M, weight)
+    L = _factors(sums, point)
+    root = solve_triangular(L[1:], sums.pull[:, :, None], lower=True)
+    step = solve_triangular(L[1:], root, lower=True, trans=1)[:, :, 0]
+    total = sums.moments[0, 0]
+    expansion = L[0] / jnp.sqrt(total)
+    gained = jnp.sum(root**2)
+    left, rounding = sums.squares - gained, (8 * jnp.finfo(gained.dtype).eps) ** 2
+    noise = jnp.where(left > rounding * sums.size, left, jnp.nan) / sums.entries
+    pivots = jnp.diagonal(expansion)
+    below = jnp.sum(jnp.tril(expansion, -1) ** 2) - jnp.sum(log1pmx(pivots**2 - 1))
+    excess = gained / point.noise - sums.entries * log1pmx(noise / point.noise - 1) + total * below
+    return State(
+        point,
+        Point((point.coefficients + step) @ expansion, noise),
+        sums.value,
+        jnp.where(jnp.abs(excess) / 2 <= rounding * sums.entries, 0, excess / 2),
+        jnp.asarray(0),
+    )
+
+
+def minimise(
+    start: Point,
+    null: Scalar,
+    tolerance: Scalar,
+    max_steps: Count,
+    X: Float[Real, "n d"],
+    M: Float[Real, "n d"],
+    weight: Float[Real, " n"],
+) -> State:
+    """Step until what the next one is sure to gain is at most ``tolerance`` of L(null) − L.
+
+    Args:
+        start: first point.
+        null: L of the null model.
+        tolerance: largest gain, over L(null) − L plus the gain, that ends the steps.
+        max_steps: most steps.
+        X: finite rows.
+        M: 1 where an entry is observed, else 0.
+        weight: sᵢ, 0 where a row observes nothing.
+    """
+
+    def step(state):
+        new = evaluated(state.image, X, M, weight)._replace(steps=state.steps + 1)
+        sound = jnp.isfinite(new.value)
+        kept = state._replace(excess=jnp.full_like(state.excess, jnp.nan))
+        return jax.tree.map(lambda a, b: jnp.where(sound, a, b), new, kept)
+
+    def going(state):
+        scale = jnp.maximum(null - state.value, 0) + state.excess
+        return (state.excess > tolerance * scale) & (state.steps < max_steps)
+
+    return lax.while_loop(going, step, evaluated(start, X, M, weight))
+
+
+def attached(
+    point: Point, X: Float[Real, "n d"], M: Float[Real, "n d"], weight: Float[Real, " n"]
+) -> Point:
+    """Point with WWᵀ diagonal, with the derivative of ∇L = 0 in X and the weights."""
+    point, fixed = lax.stop_gradient((point, (X, M, weight)))
+    coefficients, noise = point
+    sums = _over_rows(_sums, point, *fixed)
+    L, total = _factors(sums, point)[1:], sums.moments[0, 0]
+    W, deviation, unit = coefficients[:, 1:], jnp.sqrt(noise), jnp.sqrt(2 / sums.entries)
+    lengths = jnp.sum(W**2, axis=0)
+    together = lengths[:, None] + lengths[None]
+    stiffness = jnp.where(together == 0, 0, total / noise / jnp.where(together == 0, 1, together))
+
+    def moved(z):
+        change = solve_triangular(L, z[0][:, :, None], lower=True, trans=1)[:, :, 0]
+        return Point(coefficients + deviation * change, noise * jnp.exp(unit * z[1]))
+
+    @jax.default_matmul_precision("highest")
+    def slope(z, X, weight):
+        there = moved(z)
+        now = _over_rows(_sums, there, X, fixed[1], weight)
+        turn = W.T @ (there.coefficients[:, 1:] - W)
+        held = jnp.pad(W @ (stiffness * (turn - turn.T)), ((0, 0), (1, 0)))
+        down = held - now.pull / there.noise
+        down = solve_triangular(L, down[:, :, None], lower=True)[:, :, 0]
+        return deviation * down, unit / 2 * (now.entries - now.squares / there.noise)
+
+    zero = jnp.zeros_like(coefficients), jnp.zeros_like(noise)
+    return moved(implicit.attach_symmetric(slope, zero, X, weight))
+
+
+def _triangle(k):
+    """Places of the upper triangle of k × k numbers, and the place of each number among them."""
+    i, j = np.triu_indices(k)
+    place = np.zeros((k, k), int)
+    place[i, j] = place[j, i] = np.arange(len(i))
+    return i, j, place
+
+
+def _over_rows(function, point, X, M, weight):
+    k = point.coefficients.shape[1]
+    block = X.shape[1] * max(256, 2**18 // k**2)  # whose k × k matrices fit the cache
+    return gram.row_sum(function, (X, M, weight), point, block=block)
+
+
+def _surprise(X, M, weight, point):
+    return _value(point, M, weight, *given(point, X, M))
+
+
+def _value(point, M, weight, t, residual, inverse):
+    logs = jnp.sum(M, axis=1) * jnp.log(2 * math.pi * point.noise)
+    logs = logs - 2 * jnp.sum(jnp.log(jnp.diagonal(inverse, axis1=1, axis2=2)), axis=1)
+    squares = jnp.sum(residual**2, axis=1) / point.noise + jnp.sum(t**2, axis=1)
+    size = 1 + M @ (point.coefficients[:, 1:] ** 2) / point.noise  # what a pivot is left of
+    rounding = 16 * jnp.finfo(size.dtype).eps
+    sound = (jnp.diagonal(inverse, axis1=1, axis2=2) ** 2 * size * rounding < 1).all(axis=1)
+    return jnp.where((sound | (weight == 0)).all(), weight @ (logs + squares) / 2, jnp.nan)
+
+
+def _sums(X, M, weight, point):
+    """Sums (4) of one block of rows."""
+    t, residual, inverse = given(point, X, M)
+    W = point.coefficients[:, 1:]
+    i, j, place = _triangle(W.shape[1])
+    covariance = jnp.einsum("nai,naj->nij", inverse, inverse)[:, i, j]
+    u = jnp.concatenate([jnp.ones_like(t[:, :1]), t], axis=1)
+    seen = weight[:, None] * M
+    every = jnp.concatenate([weight[:, None], seen], axis=1)
+    first, second, spread = (every.T @ a for a in (u, t[:, i] * t[:, j], covariance))
+    spread_w = jnp.einsum("jab,jb->ja", spread[1:, place], W)
+    pull = (seen * residual).T @ u - jnp.pad(spread_w, ((0, 0), (1, 0)))
+    squares = jnp.sum(seen * residual**2) + jnp.sum(W * spread_w)
+    moments = jnp.concatenate([first, second + spread], axis=1)
+    value = _value(point, M, weight, t, residual, inverse)
+    return _Sums(moments, pull, squares, jnp.sum(seen), jnp.sum(seen * X**2), value)
+
+
+def _factors(sums, point):
+    """Cholesky factors of G₀, G₁, …; the identity for a column that nobody observes."""
+    k = point.coefficients.shape[1]
+    place = _triangle(k)[2]
+    G = sums.moments[:, place]
+    empty = (sums.moments[:, 0] == 0)[:, None, None]
+    return jnp.linalg.cholesky(jnp.where(empty, jnp.eye(k, dtype=G.dtype)[None], G))
