@@ -166,7 +166,8 @@ def test_matrices_are_the_covariances_of_every_family():
         (tied_mixture.Params(w, m, C[0]), np.stack([C[0]] * 2)),
         (diagonal_mixture.Params(w, m, np.array([[4.0, 9], [1, 2]])),
          np.stack([np.diag([4.0, 9]), np.diag([1.0, 2])])),
-        (spherical_mixture.Params(w, m, np.array([4.0, 9])), np.stack([4 * np.eye(2), 9 * np.eye(2)])),
+        (spherical_mixture.Params(w, m, np.array([4.0, 9])),
+         np.stack([4 * np.eye(2), 9 * np.eye(2)])),
     ):  # fmt: skip
         np.testing.assert_array_equal(densities.matrices(params), right)
 
