@@ -199,6 +199,7 @@ def test_sweeps_are_given_weights_starts_and_where_to_stop(monkeypatch):
     asked = {}
 
     def sweep(key, X, **given):
+        asked.clear()
         asked.update(given)
         raise _Asked
 

@@ -220,6 +220,23 @@ def test_one_component_is_the_mean_and_the_covariance_of_the_rows(kind, data):
 
 
 @every
+def test_absent_components_have_no_share_in_the_gap(kind, data):
+    """One component a T, between T and the best, a* T, beside two of weight 0."""
+    X, s = data
+    N, kappa, tau = s.sum(), 7.0, 0.3
+    best = (N + kappa * tau) / (N + kappa)
+    a = (1 + best) / 2
+    T = np.cov(X.T, aweights=s, ddof=0)
+    center = np.tile(np.average(X, axis=0, weights=s), (3, 1))
+    C = shaped(kind, a * np.tile(T, (3, 1, 1)), np.ones(3))
+    start = MODULES[kind].Params(np.array([1.0, 0, 0]), center, C)
+    loss = [3 / 2 * ((N + kappa) * np.log(b) + (N + kappa * tau) / b) for b in (1, a)]
+    gain = 3 / 2 * (N + kappa) * (best / a - 1 - np.log(best / a))
+    found = fit(kind, start, X, s, prior_rows=kappa, max_steps=0).certificate.gap
+    np.testing.assert_allclose(found, gain / (loss[0] - loss[1] + gain), rtol=1e-6)
+
+
+@every
 def test_matches_scikit_learn_from_the_same_start(kind, data):
     X, _ = data
     start = start_of(kind, X)
