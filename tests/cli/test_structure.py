@@ -168,6 +168,17 @@ def test_a_tampered_record_of_clusters_is_refused(shell):
     assert set(structures.STRUCTURES) >= {"pca"}
 
 
+@pytest.mark.parametrize(
+    "changed", [{"covariance": "x"}, {"covariance": 1}, {"seeds": 0}, {"seed": -1}, {"seeds": 1.0}],
+    ids=str,
+)  # fmt: skip
+def test_a_record_of_a_mixture_that_no_run_writes_is_refused(changed):
+    good = {"covariance": "tied", "seeds": 1, "seed": 0, "k": 2, "prior_scale": None}
+    structure.part({"model": "gaussian_mixture", "hyperparameters": good})
+    with pytest.raises(Refusal, match="damaged"):
+        structure.part({"model": "gaussian_mixture", "hyperparameters": good | changed})
+
+
 def test_clusters_are_those_of_standard_units_with_weights(shell):
     rng = np.random.default_rng(0)
     far = np.repeat([0.0, 9.0], 15)[:, None]

@@ -79,22 +79,26 @@ def test_a_lane_that_runs_out_of_steps_has_the_likelihood_it_came_to_and_no_crit
     assert run(tolerance=1.0).certificate.steps.max() == 0
 
 
-def test_a_collapse_has_no_likelihood():
-    two = mixture_sweep.sweep(
-        spherical_mixture.FAMILY, jax.random.key(0), np.array([[0.0], [1.0]]), sizes=(1, 2),
-        seeds=1, prior_scale=0.3,
+def of_four(prior_rows):
+    """One and two balls; the second shrinks onto the row that is alone."""
+    rows = np.array([[0.0], [1.0], [2.0], [50.0]])
+    return rows, mixture_sweep.sweep(
+        spherical_mixture.FAMILY, jax.random.key(0), rows, sizes=(1, 2), seeds=1,
+        prior_rows=prior_rows, prior_scale=0.3,
     )  # fmt: skip
-    assert np.isfinite(two.log_likelihood[0])
-    assert np.isnan(two.log_likelihood[1])
-    assert np.isnan(two.bic[1])
+
+
+def test_a_collapse_has_no_likelihood():
+    rows, two = of_four(0.0)
+    params = spherical_mixture.Params(*(a[1, 0] for a in two.params))
+    assert np.isfinite(spherical_mixture.objective(params, rows))
+    np.testing.assert_array_equal(np.isnan(two.log_likelihood), [[False], [True]])
+    np.testing.assert_array_equal(np.isnan(two.bic), [[False], [True]])
 
 
 def test_the_prior_is_that_of_the_fit():
-    one = mixture_sweep.sweep(
-        spherical_mixture.FAMILY, jax.random.key(0), np.array([[0.0], [1.0]]), sizes=(1, 2),
-        seeds=1, prior_rows=4.0, prior_scale=0.3,
-    )  # fmt: skip
-    np.testing.assert_allclose(one.params.covariances[0, 0, 0], (0.5 + 4 * 0.3 * 0.25) / 6)
+    rows, two = of_four(4.0)
+    np.testing.assert_allclose(two.params.covariances[0, 0, 0], rows.var() * (4 + 4 * 0.3) / 8)
 
 
 def test_criteria_are_their_definitions(found):
