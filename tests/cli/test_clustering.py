@@ -275,6 +275,8 @@ def test_the_gap_statistic_is_of_the_best_starts_and_its_rule_chooses(monkeypatc
     np.testing.assert_array_equal(columns["inertia"], [5, 1])
     np.testing.assert_array_equal(error, [0.1, 9])
     assert clustering.sizes(*given, "silhouette", {"seed": 0, "seeds": 3})[0] == 0
+    monkeypatch.setattr(clustering, "_means", lambda *places: np.array([0.2, 0.9]))
+    assert clustering.sizes(*given, "silhouette", {"seed": 0, "seeds": 3})[0] == 3
 
 
 def test_figures_are_given_weights_and_name_their_units(monkeypatch):

@@ -71,6 +71,9 @@ def test_a_reconstruction_is_in_the_units_of_the_file():
     np.testing.assert_allclose(images.reshape(20, 12), X)
     assert sorted(back) == [1, 5, 12]
     np.testing.assert_allclose(back[12], images, atol=1e-10)
+    raw = fitted(X + 5, k=12, names=PIXELS)
+    images, back = decomposition._images(raw, pictures.pixels(PIXELS))
+    np.testing.assert_allclose(back[12], images, atol=1e-10)
 
 
 def test_as_many_components_as_columns_or_rows_are_the_most():

@@ -119,6 +119,12 @@ def test_what_cannot_be_is_refused_in_one_sentence(shell, words, said):
     assert complaint.count("\n") == 1
 
 
+def test_the_number_of_components_that_is_not_named_may_be_too_many(shell):
+    pl.DataFrame({"a": [1.0, 2, 4]}).write_csv("t.csv")
+    complaint = shell("fit", "pca", "t.csv")[2]
+    assert "--k is 2, too many for 3 rows that count and 1 feature columns" in complaint
+
+
 def test_bad_tables_are_refused_in_one_sentence(shell):
     for text, said in (
         ("a,b\n1,2\n", "there is one row to learn from"),
