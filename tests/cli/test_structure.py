@@ -53,7 +53,7 @@ def test_weights_count_and_the_target_and_ignored_columns_are_left_out(shell):
     table.write_csv("t.csv")
     repeated = pl.concat([table.filter(pl.col("w") >= k) for k in (1, 2)]).drop("w")
     repeated.write_csv("r.csv")
-    words = ["--target", "kind", "--ignore", "c"]
+    words = ["--target", "kind", "--ignore", "c", "--k", "1"]
     weighted = run(shell, "pca", "t.csv", "--weight", "w", *words)
     assert [c["name"] for c in weighted["columns"]] == ["a", "b"]
     assert (weighted["weight"], weighted["raw"]) == ("w", False)
