@@ -261,6 +261,13 @@ def test_the_facts_say_what_was_left_out_and_what_has_not_converged():
     assert "left out" not in facts
 
 
+def test_units_are_those_of_the_transformation_unless_raw():
+    learnt = SimpleNamespace(center=np.array([1.0, 2.0]), scale=np.array([3.0, 4.0]))
+    params = SimpleNamespace(model=SimpleNamespace(transformation=learnt))
+    np.testing.assert_array_equal(structure._units(params, False), [[1, 2], [3, 4]])
+    np.testing.assert_array_equal(structure._units(params, True), [[0], [1]])
+
+
 def test_rows_of_a_sweep_are_in_standard_units_unless_raw(shell):
     a, w = np.array([1.0, 2, 5, 9]), np.array([1, 2, 0, 3])
     pl.DataFrame({"a": a, "kind": ["p", "q", "p", "q"], "w": w}).write_csv("t.csv")
