@@ -78,9 +78,8 @@ def _means(X, weight, found, sizes):
     for i, k in enumerate(sizes):
         C = np.asarray(found.centroids[i, found.best[i], :k])
         label = np.asarray(nearest(part, C).indices, X.dtype)
-        alone = k == 1 or len(np.unique(label[share > 0])) == 1
         mean = clusters.silhouette(part, label, classes=max(sizes), sample_weight=share).mean
-        means.append(np.nan if alone else float(mean))
+        means.append(float(mean))
     return np.array(means)
 
 

@@ -54,7 +54,9 @@ def sizes(
     )  # fmt: skip
     criteria = {"bic": found.bic, "aic": found.aic}
     place, _ = mixture_sweep.best(criteria[by])
-    likelihood = np.asarray(found.log_likelihood)
+    settled = np.asarray(found.certificate.converged)
+    counted = settled | ~settled.any(axis=1, keepdims=True)
+    likelihood = np.where(counted, found.log_likelihood, np.nan)
     best = np.where(np.isnan(likelihood), -np.inf, likelihood).max(axis=1)
     columns = {"log likelihood": np.where(np.isfinite(best), best, np.nan)}
     for name, values in criteria.items():

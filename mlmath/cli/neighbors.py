@@ -86,7 +86,7 @@ def outcome(
     Raises:
         Refusal: if there are fewer rows than neighbors.
     """
-    rows = int((gathered.weight > 0).sum())
+    rows = len(gathered.y)  # all of them count
     if values["k"] > rows:
         raise Refusal(f"--k is {values['k']}, but there are {rows} rows that count; take fewer.")
     method = methods.METHODS["nearest_neighbors"]

@@ -24,7 +24,8 @@ score, or a relevance that is negative or not finite. Exponential gains are 2^g 
 of g. The scores have no derivative but 0; those in weights are right, and in relevances too where
 no two are equal, at which DCG(g) bends.
 
-Time O(q n log n), memory O(q n) for q queries; k is a number, which ``vmap`` sweeps.
+Time O(q n log n), memory O(q n) for q queries; k is a number, which ``vmap`` sweeps. In float32
+lists of 10⁵ items keep six digits, one relevant item far down as well.
 
 >>> import jax.numpy as jnp
 >>> from mlmath.evaluate import recommendation
@@ -171,6 +172,16 @@ def _shared(score, present, weight):
     new = jnp.append(True, (falling[1:] != falling[:-1]) | (absent[1:] != absent[:-1]))
     first = lax.cummax(jnp.where(new, place, 0))
     last = lax.cummin(jnp.where(jnp.append(new[1:], True), place, n), reverse=True)
-    total = jnp.append(0, jnp.cumsum(weight))
-    average = jnp.where(absent, 0, (total[last + 1] - total[first]) / (last - first + 1))
+    _, total = lax.associative_scan(_joined, (new, weight))
+    average = jnp.where(absent, 0, total[last] / (last - first + 1))
     return jnp.zeros_like(weight).at[item].set(average.astype(weight.dtype))
+
+
+def _joined(before, after):
+    """Sums of two parts of a list, which begin anew where a score does.
+
+    They are sums of these numbers alone, by halves: a difference of sums from the first rank on
+    has in float32 no digit left of w(r) far down a list.
+    """
+    (begins, left), (anew, right) = before, after
+    return begins | anew, jnp.where(anew, right, left + right)

@@ -8,8 +8,9 @@ of a lane, N = Σᵢ sᵢ and p free numbers of its family, k − 1 weights, kd 
     AIC = −2ℓ + 2p                                                             (2)
 
 and the mixture with the smallest is chosen; of equal ones the first. With a prior ℓ is taken where
-the penalised likelihood is largest. A lane that does not converge, as where a component
-shrinks onto one row, has ℓ = NaN and is chosen last.
+the penalised likelihood is largest. Where a component shrinks onto one row the likelihood has no
+maximum, and ℓ is NaN. A lane that runs out of steps has the ℓ of the mixture it came to; its BIC
+and AIC are NaN, for such a lane may be on its way to a collapse, and NaN is chosen last.
 
 Time that of the slowest lane times the number of lanes, memory a block of rows
 and n numbers for each lane.
@@ -50,8 +51,8 @@ class Sweep(NamedTuple):
     certificate: Certificate  # (m, r)
     sizes: Int[Array, " m"]  # k
     freedom: Int[Array, " m"]  # p
-    log_likelihood: Float[Array, "m r"]  # ℓ; NaN where the fit has not converged
-    aic: Float[Array, "m r"]
+    log_likelihood: Float[Array, "m r"]  # ℓ; NaN where it has no maximum
+    aic: Float[Array, "m r"]  # NaN where the fit has not converged, and so is the next
     bic: Float[Array, "m r"]
 
 
@@ -98,16 +99,17 @@ def sweep(
             sample_weight=weight, tolerance=tolerance, max_steps=max_steps,
         )  # fmt: skip
         loss = gaussian_mixture.objective(family, found, X, 0.0, 1.0, sample_weight=weight)
-        return found, certificate, jnp.where(certificate.converged, -loss, jnp.nan)
+        return found, certificate, jnp.where(jnp.isnan(certificate.gap), jnp.nan, -loss)
 
     k = jnp.asarray(sizes)
     starts = jax.vmap(lane, (0, None))
     found, certificate, likelihood = jax.vmap(starts, (None, 0))(jax.random.split(key, seeds), k)
     numbers = jnp.asarray([freedom(family, size, d) for size in sizes])
     free = numbers.astype(X.dtype)[:, None]
+    deviance = jnp.where(certificate.converged, -2 * likelihood, jnp.nan)
     return Sweep(
         found, certificate, k, numbers, likelihood,
-        2 * free - 2 * likelihood, free * jnp.log(jnp.sum(weight)) - 2 * likelihood,
+        2 * free + deviance, free * jnp.log(jnp.sum(weight)) + deviance,
     )  # fmt: skip
 
 

@@ -21,6 +21,7 @@ def test_groups_color_if_they_are_few():
     for entries in (None, ["same"] * 4):
         assert found.groups(some(groups=entries)) == (None, None)
     assert found.groups(some(groups=[1, 2, 3, 4]), most=3) == (None, None)
+    assert found.groups(some(groups=[1, 2, 3, 4]), most=4)[1] == ["1", "2", "3", "4"]
 
 
 def test_standard_units_are_those_of_the_fit():

@@ -2,12 +2,14 @@
 
 import json
 from functools import partial
+from types import SimpleNamespace
 
 import numpy as np
 import polars as pl
 import pytest
 
 import mlmath
+from mlmath.cli import figures, neighbors
 from mlmath.data import datasets
 from mlmath.kernels import nearest_neighbors
 
@@ -27,6 +29,7 @@ def predictions(shell, data):
 def test_classes_are_predicted_as_by_the_function(shell):
     found = run(shell, "iris", "--raw", "--k", "7", "--weighting", "inverse_distance")
     assert found["certificate"] is None
+    assert found["hyperparameters"]["weighting"] == "inverse_distance"
     assert found["held_out"]["accuracy"] > 0.9
     X, y = datasets.arrays("iris")
     params = nearest_neighbors.init(X[:-5], y[:-5])
@@ -104,9 +107,31 @@ def test_a_tampered_record_is_refused(shell):
         {"weighting": "exec"},
         {"depth": 2},
         {"votes": -1.0},
+        {"k": 5.0},
+        {"k": 200},
     ):
         with open("run/run.json", "w") as file:
             json.dump(record | {"hyperparameters": good | changed}, file)
         code, _, complaint = shell("predict", "run", "iris")
         assert code == 2
         assert "damaged" in complaint
+
+
+def test_rows_that_do_not_count_have_no_vote(shell):
+    table = pl.DataFrame({"a": [0.0, 1, 2, 3, 9], "y": [0, 1, 2, 1, 99], "w": [1, 1, 1, 1, 0]})
+    table.write_csv("t.csv")
+    words = ["--target", "y", "--weight", "w", "--task", "number"]
+    complaint = shell("fit", "nearest_neighbors", "t.csv", "--k", "5", *words)[2]
+    assert "--k is 5, but there are 4 rows that count; take fewer" in complaint
+    run(shell, "t.csv", "--k", "4", *words)
+    predicted = predictions(shell, "t.csv")
+    assert predicted.columns == ["y"]
+    np.testing.assert_allclose(predicted["y"], 1)
+
+
+def test_figures_are_those_of_a_number_two_classes_or_several(monkeypatch):
+    for name in ("number", "two", "several"):
+        monkeypatch.setattr(figures, name, lambda held, name=name: {name: held})
+    assert neighbors.figures(None) == {}
+    for count, name in ((0, "number"), (2, "two"), (3, "several")):
+        assert list(neighbors.figures(SimpleNamespace(labels=[1] * count))) == [name]

@@ -1,15 +1,20 @@
 """``mlmath fit pca`` and its like: rows without a target, described, saved and applied."""
 
+import hashlib
 import json
 import re
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import polars as pl
 import pytest
 
-from mlmath.cli import structures
-from mlmath.data import datasets
+from mlmath.cli import methods, structure, structures
+from mlmath.cli.refusal import Refusal
+from mlmath.data import datasets, readers
 from mlmath.latent import pca
+from mlmath.statistics import padding
 
 
 def run(shell, *words):
@@ -25,6 +30,7 @@ def test_the_shell_fits_what_the_function_fits(shell):
     np.testing.assert_allclose(found["certificate"]["objective"], fitted.certificate.objective)
     assert found["certificate"]["converged"]
     assert (found["target"], found["rows_fitted"], found["labels"]) == ("species", 150, [])
+    assert (found["raw"], found["data"]["path"]) == (True, None)
     code, shown, _ = shell("predict", "run", "iris")
     assert code == 0
     predicted = pl.read_csv(shown.encode())
@@ -47,9 +53,14 @@ def test_weights_count_and_the_target_and_ignored_columns_are_left_out(shell):
     table.write_csv("t.csv")
     repeated = pl.concat([table.filter(pl.col("w") >= k) for k in (1, 2)]).drop("w")
     repeated.write_csv("r.csv")
-    words = ["--target", "kind", "--ignore", "c"]
+    words = ["--target", "kind", "--ignore", "c", "--k", "1"]
     weighted = run(shell, "pca", "t.csv", "--weight", "w", *words)
     assert [c["name"] for c in weighted["columns"]] == ["a", "b"]
+    assert (weighted["weight"], weighted["raw"]) == ("w", False)
+    assert weighted["rows"] == padding.bucket(weighted["rows_fitted"])
+    data, file = weighted["data"], Path("t.csv")
+    assert data["sha256"] == hashlib.sha256(file.read_bytes()).hexdigest()
+    assert data["path"] == str(file.resolve())
     code, shown, _ = shell("fit", "pca", "r.csv", *words, "--out", "again", "--json")
     assert code == 0
     again = json.loads(shown)["certificate"]["objective"]
@@ -84,7 +95,8 @@ def test_gaps_are_refused_dropped_or_filled(shell):
     table.write_csv("t.csv")
     complaint = shell("fit", "pca", "t.csv", "--out", "run")[2]
     assert "column 'a' is missing in row 2" in complaint
-    assert run(shell, "pca", "t.csv", "--missing", "drop")["rows_fitted"] == 4
+    found = run(shell, "pca", "t.csv", "--missing", "drop")
+    assert (found["rows_fitted"], found["rows_left_out"], found["missing"]) == (4, 1, "drop")
     code, shown, _ = shell("predict", "run", "t.csv")
     assert code == 0
     assert pl.read_csv(shown.encode()).null_count().row(0) == (1, 1)
@@ -105,6 +117,12 @@ def test_what_cannot_be_is_refused_in_one_sentence(shell, words, said):
     assert (code, shown) == (2, "")
     assert said in complaint
     assert complaint.count("\n") == 1
+
+
+def test_the_number_of_components_that_is_not_named_may_be_too_many(shell):
+    pl.DataFrame({"a": [1.0, 2, 4]}).write_csv("t.csv")
+    complaint = shell("fit", "pca", "t.csv")[2]
+    assert "--k is 2, too many for 3 rows that count and 1 feature columns" in complaint
 
 
 def test_bad_tables_are_refused_in_one_sentence(shell):
@@ -143,9 +161,10 @@ def test_a_tampered_record_is_refused(shell):
 
 
 def test_a_tampered_record_of_clusters_is_refused(shell):
-    run(shell, "kmeans", "iris", "--k", "2", "--seeds", "1")
+    run(shell, "kmeans", "iris", "--k", "2", "--seeds", "1", "--seed", "3")
     with open("run/run.json") as file:
         record = json.load(file)
+    assert record["seed"] == record["hyperparameters"]["seed"] == 3
     for changed in ({"seeds": 0}, {"k": 99999}, {"seed": -1}, {"covariance": "full"}):
         with open("run/run.json", "w") as file:
             json.dump(record | {"hyperparameters": record["hyperparameters"] | changed}, file)
@@ -153,3 +172,114 @@ def test_a_tampered_record_of_clusters_is_refused(shell):
         assert code == 2
         assert "damaged" in complaint
     assert set(structures.STRUCTURES) >= {"pca"}
+
+
+@pytest.mark.parametrize(
+    "changed", [{"covariance": "x"}, {"covariance": 1}, {"seeds": 0}, {"seed": -1}, {"seeds": 1.0}],
+    ids=str,
+)  # fmt: skip
+def test_a_record_of_a_mixture_that_no_run_writes_is_refused(changed):
+    good = {"covariance": "tied", "seeds": 1, "seed": 0, "k": 2, "prior_scale": None}
+    structure.part({"model": "gaussian_mixture", "hyperparameters": good})
+    with pytest.raises(Refusal, match="damaged"):
+        structure.part({"model": "gaussian_mixture", "hyperparameters": good | changed})
+
+
+def test_clusters_are_those_of_standard_units_with_weights(shell):
+    rng = np.random.default_rng(0)
+    far = np.repeat([0.0, 9.0], 15)[:, None]
+    X, w = (rng.normal(size=(30, 2)) + far) * [1.0, 50.0] + [3.0, 0.0], rng.integers(0, 4, 30)
+    table = pl.DataFrame(X, schema=["a", "b"]).with_columns(w=pl.Series(w))
+    table.write_csv("t.csv")
+    words = ["t.csv", "--k", "2", "--seeds", "1", "--weight", "w", "--out", "run"]
+    code, shown, complaint = shell("fit", "kmeans", *words)
+    assert code == 0, complaint
+    center = np.average(X, axis=0, weights=w)
+    Z = (X - center) / np.sqrt(np.average((X - center) ** 2, axis=0, weights=w))
+    halves = [slice(0, 15), slice(15, 30)]
+    means = np.stack([np.average(Z[h], axis=0, weights=w[h]) for h in halves])
+    apart = ((Z - np.repeat(means, 15, axis=0)) ** 2).sum(axis=1)
+    assert f"{1 - w @ apart / (w @ (Z**2).sum(axis=1)):.1%} less than one cluster's" in shown
+    for h in halves:
+        mean = np.average(X[h], axis=0, weights=w[h])
+        assert f"{w[h].sum()} rows, mean" in shown
+        assert f"b {mean[1]:.4g}" in shown
+    predicted = pl.read_csv(shell("predict", "run", "t.csv")[1].encode())
+    assert predicted.columns[:2] == ["cluster", "distance in standard units"]
+    np.testing.assert_allclose(predicted["distance in standard units"], np.sqrt(apart), rtol=1e-6)
+
+
+def test_a_fit_without_a_finite_answer_is_refused(shell):
+    pl.DataFrame({"a": [0.0, 1.0]}).write_csv("t.csv")
+    code, shown, complaint = shell("fit", "gaussian_mixture", "t.csv", "--k", "2", "--seeds", "1",
+                                   "--covariance", "spherical")  # fmt: skip
+    assert (code, shown) == (2, "")
+    assert "the fit has no finite answer; give --prior-rows 1, or leave out" in complaint
+    assert "prior" not in str(structure._no_answer("pca"))
+
+
+def test_what_predict_writes_names_its_unit():
+    for name, applied, unit in (
+        ("kmeans", np.ones((3, 2)), "distance"),
+        ("gaussian_mixture", np.ones((3, 2)), "log density"),
+    ):
+        record = {"model": name, "raw": False}
+        assert f"{unit} in standard units" in structure.columns(record, applied)
+        assert unit in structure.columns(record | {"raw": True}, applied)
+
+
+@pytest.mark.parametrize(
+    "given", [{"seeds": 0}, {"seeds": 2**16}, {"seed": -1}, {"seed": 2**31}], ids=str
+)
+def test_numbers_of_starts_that_no_run_could_take_are_refused(given):
+    most = {"seeds": 2**16 - 1, "seed": 2**31 - 1}
+    structure.refuse_seeds(SimpleNamespace(**most))
+    with pytest.raises(Refusal):
+        structure.refuse_seeds(SimpleNamespace(**most | given))
+
+
+def test_own_options_of_methods_and_the_page_that_tells_of_them():
+    assert structure.defaults("kmeans", 7) == {"seeds": 10, "seed": 7}
+    assert structure.defaults("pca", 7) == {}
+    method = methods.find("gaussian_mixture")
+    for kind in structure.COVARIANCES:
+        page = structure._page(method, {"covariance": kind})
+        assert page.fit.module == f"mlmath.latent.{kind}_mixture"
+    assert structure._page(methods.find("pca"), {}) == methods.find("pca")
+
+
+def test_the_facts_say_what_was_left_out_and_what_has_not_converged():
+    record = {
+        "certificate": {"gap": 0.5, "converged": False, "steps": 7}, "rows_left_out": 3,
+        "rows_fitted": 5, "columns": [{}], "data": {"name": "t"}, "target": "",
+        "seconds": {"first": 0.5}, "device": "cpu", "dtype": "float32",
+    }  # fmt: skip
+    facts = structure._facts(record)
+    assert facts["data"] == "t: 5 rows, 3 left out, 1 columns"
+    assert facts["certificate"] == "gap 5.0e-01 (NOT converged, 7 steps)"
+    assert facts["device"] == "cpu, float32"
+    assert "left out" not in facts
+
+
+def test_units_are_those_of_the_transformation_unless_raw():
+    learnt = SimpleNamespace(center=np.array([1.0, 2.0]), scale=np.array([3.0, 4.0]))
+    params = SimpleNamespace(model=SimpleNamespace(transformation=learnt))
+    np.testing.assert_array_equal(structure._units(params, False), [[1, 2], [3, 4]])
+    np.testing.assert_array_equal(structure._units(params, True), [[0], [1]])
+
+
+def test_rows_of_a_sweep_are_in_standard_units_unless_raw(shell):
+    a, w = np.array([1.0, 2, 5, 9]), np.array([1, 2, 0, 3])
+    pl.DataFrame({"a": a, "kind": ["p", "q", "p", "q"], "w": w}).write_csv("t.csv")
+    source = readers.read("t.csv")
+    options = SimpleNamespace(target=None, ignore=(), weight="w", missing="refuse", raw=True)
+    X = np.c_[a, [1, 0, 1, 0], [0, 1, 0, 1]][w > 0]
+    found = structure.rows("kmeans", source, options, "float64")
+    counts = w[w > 0]
+    np.testing.assert_array_equal(found.X[found.weight > 0], X)
+    np.testing.assert_array_equal(found.weight[found.weight > 0], counts)
+    options.raw = False
+    found = structure.rows("kmeans", source, options, "float64")
+    apart = X - np.average(X, axis=0, weights=counts)
+    Z = apart / np.sqrt(np.average(apart**2, axis=0, weights=counts))
+    np.testing.assert_allclose(found.X[found.weight > 0], Z)

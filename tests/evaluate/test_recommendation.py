@@ -74,6 +74,23 @@ def test_dtype_is_that_of_the_score(measure):
     np.testing.assert_allclose(single, right, rtol=1e-5)
 
 
+@pytest.mark.parametrize("kind", ["one relevant item", "many", "ties"])
+def test_single_precision_keeps_its_digits_on_long_lists(kind):
+    rng, n = np.random.default_rng(1), 100_000
+    score = (rng.permutation(n) if kind != "ties" else np.arange(n) // 300).astype(np.float32)
+    gain = (np.argsort(np.argsort(-score)) == 90_000) * 1.0
+    if kind != "one relevant item":
+        gain = rng.integers(0, 4, n).astype(float)
+    discount = 1 / np.log2(2 + np.arange(n))
+    order = np.argsort(-score, kind="stable")
+    shared = np.empty(n)
+    for rank in np.split(np.arange(n), np.flatnonzero(np.diff(score[order])) + 1):
+        shared[order[rank]] = discount[rank].mean()
+    right = gain @ shared / (np.sort(gain)[::-1] @ discount)
+    found = ndcg(score[None], gain[None].astype(np.float32))
+    np.testing.assert_allclose(found, right, rtol=1e-6)
+
+
 def test_map_is_the_mean_of_scikit_learns_average_precision():
     right = [average_precision_score(g > 0, f) for f, g in zip(SCORE, GAIN, strict=True)]
     found = mean_average_precision(SCORE, GAIN, sample_weight=WEIGHT)

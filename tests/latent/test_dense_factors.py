@@ -86,6 +86,19 @@ def test_what_rounding_may_have_made_has_no_factor():
     assert np.isnan(L[0]).all()
     np.testing.assert_array_equal(L[1], np.eye(2))
     assert np.isnan(dense_factors.factor(C[1:], np.full((1, 2), 1e15))).all()
+    for many, there in ((10, False), (60, True)):  # ε on either side of 16 ε
+        C[0, 1, 1] = 1 + many * np.finfo(float).eps
+        assert np.isfinite(dense_factors.factor(C[:1], np.ones((1, 2)))).all() == there
+
+
+def test_a_matrix_and_its_mirror_image_are_averaged(stack):
+    C, rng = stack
+    A = C + np.triu(rng.normal(size=(3, 3)), 1) * 0.1
+    mean = (A + np.swapaxes(A, 1, 2)) / 2
+    size = dense_factors.diagonal(C)
+    np.testing.assert_allclose(
+        dense_factors.factor(A, size), dense_factors.factor(mean, size), rtol=1e-12
+    )
 
 
 def test_one_factor_serves_all_rows(stack):

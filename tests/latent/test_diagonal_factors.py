@@ -1,3 +1,5 @@
+import math
+
 import jax
 import numpy as np
 import pytest
@@ -58,6 +60,9 @@ def test_the_slope_is_the_derivative_of_its_definition(v):
 def test_what_rounding_may_have_made_has_no_factor():
     found = diagonal_factors.factor(np.array([[1e-16, 1.0, -1.0]]), np.ones((1, 3)))
     np.testing.assert_array_equal(found, [[np.nan, 1, np.nan]])
+    either = np.finfo(float).eps * np.array([[10.0, 60.0]])  # side of 16 ε
+    found = diagonal_factors.factor(either, np.ones((1, 2)))
+    np.testing.assert_allclose(found, [[np.nan, math.sqrt(either[0, 1])]], rtol=1e-12)
 
 
 def test_the_small_functions():

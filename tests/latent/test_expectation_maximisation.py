@@ -2,8 +2,54 @@
 
 import jax
 import numpy as np
+import pytest
 
-from mlmath.latent import expectation_maximisation, full_mixture
+from mlmath.latent import (
+    diagonal_mixture,
+    expectation_maximisation,
+    full_mixture,
+    gaussian_mixture,
+    mixture_seeds,
+    spherical_mixture,
+    tied_mixture,
+)
+
+
+class _Asked(Exception):  # noqa: N818
+    pass
+
+
+@pytest.mark.parametrize(
+    "module", [full_mixture, tied_mixture, diagonal_mixture, spherical_mixture],
+    ids=lambda module: module.__name__.rpartition(".")[2],
+)  # fmt: skip
+def test_every_kind_passes_on_what_it_is_given(module, monkeypatch):
+    asked = []
+
+    def ask(*places, **given):
+        asked[:] = [*places, given]
+        raise _Asked
+
+    monkeypatch.setattr(expectation_maximisation, "maximise", ask)
+    monkeypatch.setattr(gaussian_mixture, "objective", ask)
+    monkeypatch.setattr(mixture_seeds, "init", ask)
+    key, X, s = jax.random.key(0), np.ones((3, 2)), np.arange(3.0)
+    params = module.Params(1.0, 2.0, 3.0)
+    numbers, stopping = {"prior_rows": 5.0, "prior_scale": 6.0}, {"tolerance": 7.0, "max_steps": 8}
+    with jax.disable_jit():
+        with pytest.raises(_Asked):
+            module.fit(params, X, sample_weight=s, **numbers, **stopping)
+        family, *places, given = asked
+        assert family is module.FAMILY
+        assert places == [params, X, 5.0, 6.0]
+        assert given == stopping | {"sample_weight": s}
+        with pytest.raises(_Asked):
+            module.objective(params, X, sample_weight=s, **numbers)
+        assert asked == [module.FAMILY, params, X, 5.0, 6.0, {"sample_weight": s}]
+        with pytest.raises(_Asked):
+            module.init(key, X, k=3, sample_weight=s)
+        assert asked[0] is module.FAMILY
+        assert asked[1:] == [key, X, {"k": 3, "sample_weight": s}]
 
 
 def test_maximise_is_the_fit_of_its_modules():

@@ -73,6 +73,14 @@ def naive_step(kind, params, X, s, prior_rows, prior_scale):
     return N / N.sum(), means, covariances
 
 
+def naive_loss(kind, params, X, s, prior_rows, prior_scale):
+    """Eq. (3)."""
+    T = np.cov(X.T, aweights=s, ddof=0)
+    C = whole(kind, params[2], 3, 3)[: 1 if kind == "tied" else 3]
+    penalty = [np.linalg.slogdet(c)[1] + prior_scale * np.trace(np.linalg.solve(c, T)) for c in C]
+    return -s @ np.log(np.exp(joint(kind, params, X)).sum(1)) + prior_rows / 2 * sum(penalty)
+
+
 @pytest.fixture(scope="module")
 def data():
     rng = np.random.default_rng(0)
@@ -115,15 +123,13 @@ def test_densities_and_responsibilities_are_their_definitions(kind, data):
 def test_the_objective_is_its_definition(kind, data):
     X, s = data
     params = start_of(kind, X)
-    T = np.cov(X.T, aweights=s, ddof=0)
-    C = whole(kind, params.covariances, 3, 3)[: 1 if kind == "tied" else 3]
-    value = -s @ np.log(np.exp(joint(kind, params, X)).sum(1))
-    penalty = sum(np.linalg.slogdet(c)[1] + 0.3 * np.trace(np.linalg.solve(c, T)) for c in C) / 2
     for prior_rows in (0.0, 7.0):
         found = MODULES[kind].objective(
             params, X, prior_rows=np.asarray(prior_rows), prior_scale=0.3, sample_weight=s
         )
-        np.testing.assert_allclose(found, value + prior_rows * penalty, rtol=1e-10)
+        np.testing.assert_allclose(
+            found, naive_loss(kind, params, X, s, prior_rows, 0.3), rtol=1e-10
+        )
 
 
 @every
@@ -171,6 +177,32 @@ def test_no_step_raises_the_objective_and_each_gains_what_was_promised(kind, pri
 
 
 @every
+@pytest.mark.parametrize("prior_rows", [0.0, 7.0])
+def test_the_gap_is_its_definition(kind, prior_rows, data):
+    """Eq. (2) of ``expectation_maximisation`` over L(one Gaussian) − L plus (2)."""
+    X, s = data
+    start = start_of(kind, X)
+    assert fit(kind, start, X, s, prior_rows=prior_rows, max_steps=0).certificate.gap == 1
+    found = fit(kind, start, X, s, prior_rows=prior_rows, max_steps=6)
+    point, kappa = tuple(np.asarray(a) for a in found.params), prior_rows
+    weights, means, C = naive_step(kind, point, X, s, kappa, 0.3)
+    N, step = s.sum() * weights, means - point[1]
+    before, after = (whole(kind, c, 3, 3) for c in (point[2], C))
+    ratio, masses = np.linalg.solve(before, after), N + kappa
+    D = np.trace(ratio, axis1=1, axis2=2) - 3 - np.log(np.linalg.det(ratio))
+    if kind == "tied":
+        D, masses = D[:1], N.sum(keepdims=True) + kappa
+    far = np.einsum("ki,kij,kj->k", step, np.linalg.inv(before), step)
+    gain = N @ np.log(weights / point[0]) + masses @ D / 2 + N @ far / 2
+    center = np.tile(np.average(X, axis=0, weights=s), (3, 1))
+    one = shaped(kind, np.tile(np.cov(X.T, aweights=s, ddof=0), (3, 1, 1)), np.ones(3))
+    null = naive_loss(kind, (np.ones(3) / 3, center, one), X, s, kappa, 0.3)
+    above = null - naive_loss(kind, point, X, s, kappa, 0.3)
+    assert above > 0
+    np.testing.assert_allclose(found.certificate.gap, gain / (above + gain), rtol=1e-6)
+
+
+@every
 def test_one_component_is_the_mean_and_the_covariance_of_the_rows(kind, data):
     """The two others have weight 0."""
     X, s = data
@@ -185,6 +217,23 @@ def test_one_component_is_the_mean_and_the_covariance_of_the_rows(kind, data):
     np.testing.assert_array_equal(fitted.params.weights, [1, 0, 0])
     assert fitted.certificate.steps == 1
     assert fitted.certificate.gap == 0
+
+
+@every
+def test_absent_components_have_no_share_in_the_gap(kind, data):
+    """One component a T, between T and the best, a* T, beside two of weight 0."""
+    X, s = data
+    N, kappa, tau = s.sum(), 7.0, 0.3
+    best = (N + kappa * tau) / (N + kappa)
+    a = (1 + best) / 2
+    T = np.cov(X.T, aweights=s, ddof=0)
+    center = np.tile(np.average(X, axis=0, weights=s), (3, 1))
+    C = shaped(kind, a * np.tile(T, (3, 1, 1)), np.ones(3))
+    start = MODULES[kind].Params(np.array([1.0, 0, 0]), center, C)
+    loss = [3 / 2 * ((N + kappa) * np.log(b) + (N + kappa * tau) / b) for b in (1, a)]
+    gain = 3 / 2 * (N + kappa) * (best / a - 1 - np.log(best / a))
+    found = fit(kind, start, X, s, prior_rows=kappa, max_steps=0).certificate.gap
+    np.testing.assert_allclose(found, gain / (loss[0] - loss[1] + gain), rtol=1e-6)
 
 
 @every

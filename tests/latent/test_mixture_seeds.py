@@ -13,14 +13,15 @@ def groups():
 
 def test_far_groups_each_give_a_mean_and_the_covariance_is_the_scatter_about_them(groups):
     """Eq. (1) and (2)."""
+    s = np.random.default_rng(1).uniform(0.5, 2, size=60)
     for seed in range(5):
-        start = full_mixture.init(jax.random.key(seed), groups, k=3)
+        start = full_mixture.init(jax.random.key(seed), groups, k=3, sample_weight=s)
         rows = [np.flatnonzero((groups == m).all(1))[0] for m in np.asarray(start.means)]
         assert sorted(r % 3 for r in rows) == [0, 1, 2]
         nearest = ((groups[:, None] - start.means[None]) ** 2).sum(2).argmin(1)
         away = groups - np.asarray(start.means)[nearest]
         for covariance in start.covariances:
-            np.testing.assert_allclose(covariance, away.T @ away / 60, rtol=1e-9)
+            np.testing.assert_allclose(covariance, s * away.T @ away / s.sum(), rtol=1e-9)
         np.testing.assert_allclose(start.weights, np.ones(3) / 3)
 
 
@@ -45,13 +46,26 @@ def test_draws_of_more_means_begin_with_those_of_fewer(groups):
     np.testing.assert_allclose(few.covariances, away.T @ away / 60, rtol=1e-9)
 
 
-def test_the_first_mean_is_drawn_in_proportion_to_the_weights():
-    X, weight = np.arange(4.0)[:, None], np.array([1.0, 2.0, 3.0, 4.0])
-    draw = jax.vmap(lambda key: full_mixture.init(key, X, k=1, sample_weight=weight).means[0, 0])
+def test_means_are_drawn_in_proportion_to_weights_and_squared_distances():
+    """Eq. (1)."""
+    X, weight = np.array([[0.0], [1.0], [4.0], [5.0]]), np.array([1.0, 2.0, 3.0, 4.0])
+    draw = jax.vmap(lambda key: full_mixture.init(key, X, k=2, sample_weight=weight).means[:, 0])
     n = 4000
-    first = np.asarray(draw(jax.random.split(jax.random.key(1), n))).astype(int)
-    share = np.bincount(first, minlength=4) / n
-    assert (abs(share - weight / 10) <= 4 * np.sqrt(0.25 / n)).all()
+    drawn = np.asarray(draw(jax.random.split(jax.random.key(1), n)))
+    first, second = np.searchsorted(X[:, 0], drawn.T)
+    share = np.bincount(4 * first + second, minlength=16).reshape(4, 4) / n
+    chance = weight * (X - X.T) ** 2
+    right = weight[:, None] / 10 * chance / chance.sum(1, keepdims=True)
+    assert (abs(share - right) <= 4 * np.sqrt(right * (1 - right) / n)).all()
+
+
+def test_the_units_of_columns_count_repetitions_and_no_constant_column(groups):
+    counts = np.arange(60) % 3
+    X = np.c_[groups, np.full(60, 7.0)]
+    weighted = mixture_seeds._standardised(X, counts * 1.0)
+    repeated = mixture_seeds._standardised(np.repeat(X, counts, 0), np.ones(counts.sum()))
+    np.testing.assert_allclose(np.repeat(weighted, counts, 0), repeated, rtol=1e-12, atol=1e-12)
+    np.testing.assert_array_equal(weighted[:, 2], 0)
 
 
 def test_fewer_distinct_rows_than_components_show(groups):
