@@ -94,7 +94,7 @@ __all__ = [
     "transform",
 ]
 
-_SWEEPS = 8  # eq. (2) in one step
+_SWEEPS = 4  # eq. (2) in one step
 
 
 class Fit(NamedTuple):
