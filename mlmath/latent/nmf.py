@@ -27,8 +27,8 @@ With the zeros of H fixed the answer is where the slope of the others vanishes,
 
     AH − B + diag(A) (‖hⱼ‖² − 1) hⱼ = 0        for the entries of H that are > 0    (4)
 
-and its derivatives of any order in X and the weights are those of (4), by conjugate gradients, where
-the fit has converged and no zero of H or of the codes is on the verge of growing; the derivative in
+and its derivatives of any order in X and the weights are those of (4), by conjugate gradients,
+where the fit has converged and no zero of H or of the codes is on the verge of growing; the derivative in
 the components where it begins is 0, and that of L is the envelope theorem's. Where the factors are
 not unique, as when X = WH without noise and without zeros, H has no derivative and it is NaN or one
 of many. The zeros that :func:`fit_multiplicative` tends to it never reaches, so that of its answer
@@ -70,16 +70,17 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float
 
-from mlmath.arrays import Count, Key, Real, Scalar
+from mlmath.arrays import Count, Real, Scalar
 from mlmath.calculus import implicit
 from mlmath.certificate import Certificate, certify, first_order_tolerance
 from mlmath.compiled import compiled
-from mlmath.latent import alternating, multiplicative_updates, nonnegative_codes, seeding
+from mlmath.latent import alternating, multiplicative_updates, nonnegative_codes
+from mlmath.latent import nonnegative_descent as descent
 from mlmath.latent.nonnegative_codes import Params, inverse, loss, objective, transform
-from mlmath.linalg import gram, nonnegative_least_squares
-from mlmath.statistics.weights import known, present_rows
+from mlmath.latent.nonnegative_starts import init_random, init_svd
+from mlmath.statistics.weights import present_rows
 
 __all__ = [
     "Fit",
@@ -94,85 +95,12 @@ __all__ = [
     "transform",
 ]
 
-_SWEEPS = 4  # eq. (2) in one step
-
 
 class Fit(NamedTuple):
     """Outcome of :func:`fit`."""
 
     params: Params
     certificate: Certificate  # gap: what the sweeps (2) of one more step gain / L(null)
-
-
-class _Found(NamedTuple):
-    """Where the steps ended."""
-
-    components: Float[Array, "k d"]
-    codes: Float[Array, "n k"]
-    gain: Float[Array, ""]
-    steps: Int[Array, ""]
-
-
-class _Data(NamedTuple):
-    """Rows and weights in units in which the largest are between ½ and 1."""
-
-    X: Float[Array, "n d"]
-    weight: Float[Array, " n"]
-    unit: Float[Array, ""]  # of L
-    null: Float[Array, ""]  # ½ Σ s‖x‖² in these
-
-
-@compiled(static=("k",))
-def init_random(
-    key: Key, X: Float[Real, "n d"], *, k: int = 8, sample_weight: Float[Real, " n"] | None = None
-) -> Float[Array, "k d"]:
-    """Draw k components, each halfway in direction between a row and the mean of all.
-
-    The rows are those of :func:`mlmath.latent.seeding.init_random`. With the mean in it no entry
-    that counts is 0, where multiplicative updates would leave it.
-
-    Args:
-        key: of the draws.
-        X: rows, without negative entries.
-        k: how many; static.
-        sample_weight: sᵢ; 2 counts the row twice, 0 leaves it out.
-
-    Raises:
-        ValueError: if k is not from 1 to the smaller of n and d.
-    """
-    _refuse(k, X)
-    drawn = seeding.init_random(key, X, k=k, sample_weight=sample_weight)
-    X, weight, _, _ = _data(*present_rows(X, sample_weight))
-    return lax.stop_gradient(_normal(drawn) + _normal((weight @ X)[None]))
-
-
-@compiled(static=("k",))
-def init_svd(
-    X: Float[Real, "n d"], *, k: int = 8, sample_weight: Float[Real, " n"] | None = None
-) -> Float[Array, "k d"]:
-    """Components from singular vectors, without a draw.
-
-    Of each of the k leading right singular vectors v of diag(√s) X, with left one u, the positive
-    or the negative part, whichever has the larger ‖u±‖‖v±‖; a thousandth of the mean row is added,
-    so that no entry that counts is 0.
-
-    Args:
-        X: rows, without negative entries.
-        k: how many; static.
-        sample_weight: sᵢ; 2 counts the row twice, 0 leaves it out.
-
-    Raises:
-        ValueError: if k is not from 1 to the smaller of n and d.
-    """
-    _refuse(k, X)
-    X, weight, _, _ = lax.stop_gradient(_data(*present_rows(X, sample_weight)))
-    _, vectors = jnp.linalg.eigh(gram.gram(X, weight))
-    V = vectors[:, ::-1][:, :k]
-    squares, mean = gram.row_sum(_parts, (X, weight), V)
-    parts = jnp.stack([jnp.maximum(V, 0), jnp.maximum(-V, 0)])
-    sizes = squares * jnp.sum(parts**2, axis=1)
-    found = jnp.where((sizes[0] >= sizes[1])[None], *parts)
-    return _normal(found.T) + 1e-3 * _normal(mean[None])
 
 
 @compiled()
@@ -198,12 +126,13 @@ def fit(
     Raises:
         ValueError: if the number of components is not from 1 to the smaller of n and d.
     """
-    data = _data(*present_rows(X, sample_weight))
-    found = _descended(_sweeps, components, data, tolerance, max_steps)
+    data = descent.frame(*present_rows(X, sample_weight))
+    tolerance = _tolerance(data.X, tolerance)
+    found = descent.descend(descent.sweeps, components, data, tolerance, max_steps)
     slope = partial(_slope, found)
-    stiffness = jnp.broadcast_to(_stiffness(found.codes, data.weight), found.components.shape).ravel()
+    stiffness = _stiffness(found.codes, data.weight) * jnp.ones_like(found.components)
     H = implicit.attach_symmetric(
-        slope, found.components, data.X, data.weight, preconditioner=lambda r: r / stiffness
+        slope, found.components, data.X, data.weight, preconditioner=lambda r: r / stiffness.ravel()
     )  # fmt: skip
     W = nonnegative_codes.attach(found.codes, H, data.X)
     return _fit(H, W, found, data, tolerance)
@@ -233,90 +162,15 @@ def fit_multiplicative(
     Raises:
         ValueError: if the number of components is not from 1 to the smaller of n and d.
     """
-    data = _data(*present_rows(X, sample_weight))
-    found = lax.stop_gradient(_descended(_multiply, components, data, tolerance, max_steps))
-    return _fit(found.components, found.codes, found, data, tolerance)
-
-
-def _refuse(k, X):
-    if not 1 <= k <= min(X.shape):
-        raise ValueError(f"k must be from 1 to {min(X.shape)}, the smaller of n and d, got {k}.")
-
-
-def _data(X, weight):
-    """Rows, weights, their units and L(null); a weight is NaN where a negative entry counts."""
-    weight = known(weight, (X >= 0).all(axis=1))
-    counts = (weight != 0)[:, None]
-    unit, share = lax.stop_gradient((_above(jnp.where(counts, X, 0)), _above(weight)))
-    X, weight = X / unit, weight / share
-    far = jnp.max(X, axis=1, keepdims=True) > jnp.finfo(X.dtype).max ** 0.25
-    X = jnp.where(far & ~counts, 0, X)  # whose square would not be a number
-    return _Data(X, weight, unit**2 * share, gram.row_sum(_half_squares, (X, weight)))
-
-
-def _above(a):
-    """Power of two above the largest modulus."""
-    top = jnp.max(jnp.abs(a))
-    usable = jnp.isfinite(top) & (top > 0)
-    return jnp.ldexp(jnp.ones_like(top), jnp.frexp(jnp.where(usable, top, 1))[1])
-
-
-def _normal(H):
-    """Rows in the normal form (3); a row of zeros stays."""
-    top = jnp.max(jnp.abs(H), axis=1, keepdims=True)
-    H = H / jnp.where(top > 0, top, 1)
-    length = jnp.linalg.norm(H, axis=1, keepdims=True)
-    return H / jnp.where(length > 0, length, 1)
-
-
-def _descended(update, components, data, tolerance, max_steps):
-    """Steps from the components until one would gain too little."""
-    _refuse(len(components), data.X)
+    data = descent.frame(*present_rows(X, sample_weight))
     tolerance = _tolerance(data.X, tolerance)
-    H = jnp.asarray(components, data.X.dtype)
-    H = _normal(jnp.where((H < 0).any(), jnp.nan, H))
-    start = H, jnp.zeros_like(data.X @ H.T)
-    found = alternating.minimize(
-        partial(_propose, update), _finish, start, data.null, tolerance, max_steps, data
-    )
-    H, W = found.params
-    sound = (data.weight >= 0).all()
-    lost = 0 * jnp.sum(data.weight)  # NaN if no answer exists
-    W = nonnegative_codes.of_rows(H, data.X, start=W)
-    return lax.stop_gradient(
-        _Found(H + lost, W, jnp.where(sound, found.gain, jnp.nan), found.steps)
-    )
-
-
-def _propose(update, params, data):
-    """The next components with codes of these, and what they gain."""
-    H, W = params
-    W = nonnegative_codes.of_rows(H, data.X, start=W)
-    H, gain = update(*nonnegative_codes.products(W, data.X, data.weight), H)
-    rounding = (8 * jnp.finfo(H.dtype).eps) ** 2 * data.null
-    return (H, W), jnp.where(gain <= rounding, 0, gain)
-
-
-def _finish(half, data):
-    """The normal form (3)."""
-    H, W = half
-    length = jnp.linalg.norm(H, axis=1)
-    return _normal(H), W * jnp.where(length > 0, length, 1)[None]
-
-
-def _sweeps(A, B, H):
-    """Sweeps (2) and what they gain."""
-
-    def again(_, state):
-        H, gained = nonnegative_least_squares.sweep(A, B, state[0])
-        return H, state[1] + jnp.sum(gained)
-
-    return lax.fori_loop(0, _SWEEPS, again, (H, jnp.zeros_like(H[0, 0])))
+    found = descent.descend(_multiply, components, data, tolerance, max_steps)
+    return _fit(found.components, found.codes, found, data, tolerance)
 
 
 def _multiply(A, B, H):
     """A multiplicative update, and what the sweeps (2) would gain."""
-    return multiplicative_updates.update(A, B, H)[0], _sweeps(A, B, H)[1]
+    return multiplicative_updates.update(A, B, H)[0], descent.sweeps(A, B, H)[1]
 
 
 def _slope(found, H, X, weight):
@@ -337,7 +191,6 @@ def _stiffness(W, weight):
 
 def _fit(H, W, found, data, tolerance):
     value = data.unit * alternating.stationary(_value, (H, W), (), (data.X, data.weight))
-    tolerance = _tolerance(data.X, tolerance)
     return Fit(
         Params(H),
         certify(value, found.gain, data.null, steps=found.steps, tolerance=tolerance),
@@ -353,12 +206,3 @@ def _value(params, X, weight):
     return nonnegative_codes.missed((W,), H, X, weight)
 
 
-def _half_squares(X, weight):
-    return weight @ jnp.sum(X**2, axis=1) / 2
-
-
-def _parts(X, weight, V):
-    """Squares ‖u±‖² of both parts of left vectors, and the sum of rows."""
-    Z = X @ V
-    squares = [weight @ jnp.maximum(sign * Z, 0) ** 2 for sign in (1, -1)]
-    return jnp.stack(squares), weight @ X
