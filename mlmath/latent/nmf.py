@@ -67,10 +67,9 @@ References:
 from functools import partial
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Float
+from jaxtyping import Float
 
 from mlmath.arrays import Count, Real, Scalar
 from mlmath.calculus import implicit
@@ -204,5 +203,3 @@ def _tolerance(X, tolerance):
 def _value(params, X, weight):
     H, W = params
     return nonnegative_codes.missed((W,), H, X, weight)
-
-

@@ -90,7 +90,6 @@ def frame(X: Float[Real, "n d"], weight: Float[Real, " n"]) -> Data:
     return Data(X, weight, unit**2 * share, gram.row_sum(_half_squares, (X, weight)))
 
 
-
 def normal(components: Float[Real, "k d"]) -> Float[Array, "k d"]:
     """Rows in the normal form (3); a row of zeros stays."""
     H = jnp.asarray(components)
@@ -140,9 +139,7 @@ def descend(
     sound = (data.weight >= 0).all()
     lost = 0 * jnp.sum(data.weight)  # NaN if no answer exists
     W = nonnegative_codes.of_rows(H, data.X, start=W)
-    return lax.stop_gradient(
-        Found(H + lost, W, jnp.where(sound, found.gain, jnp.nan), found.steps)
-    )
+    return lax.stop_gradient(Found(H + lost, W, jnp.where(sound, found.gain, jnp.nan), found.steps))
 
 
 def _propose(update, params, data):
