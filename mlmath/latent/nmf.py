@@ -28,11 +28,11 @@ With the zeros of H fixed the answer is where the slope of the others vanishes,
     AH − B + diag(A) (‖hⱼ‖² − 1) hⱼ = 0        for the entries of H that are > 0    (4)
 
 and its derivatives of any order in X and the weights are those of (4), by conjugate gradients,
-where the fit has converged and no zero of H or of the codes is on the verge of growing; the derivative in
-the components where it begins is 0, and that of L is the envelope theorem's. Where the factors are
-not unique, as when X = WH without noise and without zeros, H has no derivative and it is NaN or one
-of many. The zeros that :func:`fit_multiplicative` tends to it never reaches, so that of its answer
-the objective alone has a derivative.
+where the fit has converged and no zero of H or of the codes is on the verge of growing; the
+derivative in the components where it begins is 0, and that of L is the envelope theorem's. Where
+the factors are not unique, as when X = WH without noise and without zeros, H has no derivative and
+it is NaN or one of many. The zeros that :func:`fit_multiplicative` tends to it never reaches, so
+that of its answer the objective alone has a first derivative.
 
 A row with a negative entry that counts has no place here: the answer and its gap are NaN, as for
 NaN. A component that no row uses stays what it was. With k = 1 the answer is the leading right

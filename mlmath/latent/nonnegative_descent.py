@@ -74,6 +74,8 @@ class Data(NamedTuple):
 
 def refuse(k: int, X: Float[Real, "n d"]) -> None:
     """Refuse a number of components that is not from 1 to the smaller of n and d."""
+    if 0 in X.shape:
+        raise ValueError(f"X must have at least one row and one column, got {X.shape}.")
     if not 1 <= k <= min(X.shape):
         raise ValueError(f"k must be from 1 to {min(X.shape)}, the smaller of n and d, got {k}.")
 
@@ -84,7 +86,7 @@ def frame(X: Float[Real, "n d"], weight: Float[Real, " n"]) -> Data:
     weight = known(weight, (X >= 0).all(axis=1))
     counts = (weight != 0)[:, None]
     unit, share = lax.stop_gradient((_above(jnp.where(counts, X, 0)), _above(weight)))
-    X, weight = X / unit, weight / share
+    X, weight = X / unit, jnp.asarray(weight / share)
     far = jnp.max(X, axis=1, keepdims=True) > jnp.finfo(X.dtype).max ** 0.25
     X = jnp.where(far & ~counts, 0, X)  # whose square would not be a number
     return Data(X, weight, unit**2 * share, gram.row_sum(_half_squares, (X, weight)))

@@ -89,7 +89,7 @@ def init_svd(
     squares, mean = gram.row_sum(_parts, (X, weight), V)
     parts = jnp.stack([jnp.maximum(V, 0), jnp.maximum(-V, 0)])
     sizes = squares * jnp.sum(parts**2, axis=1)
-    found = jnp.where((sizes[0] >= sizes[1])[None], *parts)
+    found = jnp.where((sizes[0] >= sizes[1])[None], parts[0], parts[1])
     return normal(found.T) + 1e-3 * normal(mean[None])
 
 

@@ -24,7 +24,7 @@ column is done when no coordinate gains more than rounding may,
 
     maxⱼ δⱼ²/2Gⱼⱼ ≤ k (8ε)² maxⱼ max(cⱼ, 0)² / Gⱼⱼ        over j with wⱼ > 0 or δⱼ > 0   (5)
 
-With G regular w* is unique; with G singular Aᵀw* is. A column with a NaN is NaN.
+With G regular w* is unique; with G singular Aᵀw* is. A column that is not finite has NaN.
 
 Nothing here has a derivative (``latent.nonnegative_codes`` attaches it). Columns that are sharded
 over devices stay where they are.
@@ -100,8 +100,8 @@ def minimize(
     G, C, start = lax.stop_gradient((jnp.asarray(G), jnp.asarray(C), jnp.asarray(start)))
     curvature = jnp.diag(G)[:, None]
     unit = jnp.where(curvature > 0, curvature, jnp.inf)
-    least = len(G) * (8 * jnp.finfo(C.dtype).eps) ** 2
-    least = least * jnp.max(jnp.maximum(C, 0) ** 2 / unit, axis=0)[None]
+    alone = jnp.max(jnp.maximum(C, 0) ** 2 / unit, axis=0)[None]
+    least = len(G) * (8 * jnp.finfo(C.dtype).eps) ** 2 * alone
 
     def gains(W, slope):
         return jnp.where((W > 0) | (slope > 0), slope**2 / (2 * unit), 0)
@@ -123,7 +123,8 @@ def minimize(
     face = _Face(start, start > 0, C - G @ start, jnp.zeros((), jnp.int32))
     face = lax.while_loop(going(_SWEEPS), sweep_on, face)
     face = lax.while_loop(going(_STEPS * len(G)), step, face._replace(steps=0 * face.steps))
-    return face.W
+    lost = ~jnp.isfinite(C).all(axis=0)[None] | ~jnp.isfinite(G).all()
+    return jnp.where(lost, jnp.nan, face.W)
 
 
 def _on_the_face(G, C, face):
