@@ -20,7 +20,7 @@ Time O(k² d).
 >>> import jax.numpy as jnp
 >>> from mlmath.latent import multiplicative_updates
 >>> A, B = jnp.array([[2.0, 1.0], [1.0, 2.0]]), jnp.array([[4.0], [5.0]])
->>> H, gain = multiplicative_updates.update(A, B, jnp.array([[1.0], [1.0]]))
+>>> H, gain = multiplicative_updates.multiply(A, B, jnp.array([[1.0], [1.0]]))
 >>> print(H.ravel().round(3), gain.round(3))
 [1.333 1.667] 0.833
 
@@ -34,10 +34,10 @@ from jaxtyping import Array, Float
 
 from mlmath.arrays import Real
 
-__all__ = ["update"]
+__all__ = ["multiply"]
 
 
-def update(
+def multiply(
     A: Float[Real, "k k"], B: Float[Real, "k d"], H: Float[Real, "k d"]
 ) -> tuple[Float[Array, "k d"], Float[Array, ""]]:
     """The update (2), and what it is sure to gain, eq. (3)."""

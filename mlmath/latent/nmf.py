@@ -169,7 +169,7 @@ def fit_multiplicative(
 
 def _multiply(A, B, H):
     """A multiplicative update, and what the sweeps (2) would gain."""
-    return multiplicative_updates.update(A, B, H)[0], descent.sweeps(A, B, H)[1]
+    return multiplicative_updates.multiply(A, B, H)[0], descent.sweeps(A, B, H)[1]
 
 
 def _slope(found, H, X, weight):

@@ -115,7 +115,7 @@ def sweeps(
 
 
 def descend(
-    update: Callable[..., Any],
+    rule: Callable[..., Any],
     components: Float[Real, "k d"],
     data: Data,
     tolerance: Scalar,
@@ -124,7 +124,7 @@ def descend(
     """Steps until one would gain at most ``tolerance`` of L(null); without a derivative.
 
     Args:
-        update: (A, B, H) ↦ the next H, and what a step from H is sure to gain.
+        rule: (A, B, H) ↦ the next H, and what a step from H is sure to gain.
         components: H ≥ 0 where it begins.
         data: rows and weights.
         tolerance: largest gain over L(null) that ends the steps.
@@ -135,7 +135,7 @@ def descend(
     H = normal(jnp.where((H < 0).any(), jnp.nan, H))
     start = H, jnp.zeros_like(data.X @ H.T)
     found = alternating.minimize(
-        partial(_propose, update), _finish, start, data.null, tolerance, max_steps, data
+        partial(_propose, rule), _finish, start, data.null, tolerance, max_steps, data
     )
     H, W = found.params
     sound = (data.weight >= 0).all()
@@ -144,11 +144,11 @@ def descend(
     return lax.stop_gradient(Found(H + lost, W, jnp.where(sound, found.gain, jnp.nan), found.steps))
 
 
-def _propose(update, params, data):
+def _propose(rule, params, data):
     """The next components with codes of these, and what they gain."""
     H, W = params
     W = nonnegative_codes.of_rows(H, data.X, start=W)
-    H, gain = update(*nonnegative_codes.products(W, data.X, data.weight), H)
+    H, gain = rule(*nonnegative_codes.products(W, data.X, data.weight), H)
     rounding = (8 * jnp.finfo(H.dtype).eps) ** 2 * data.null
     return (H, W), jnp.where(gain <= rounding, 0, gain)
 

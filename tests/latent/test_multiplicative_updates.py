@@ -15,7 +15,7 @@ def value(H):
 
 def test_the_update_is_equation_2_entry_by_entry():
     H = RNG.random((3, 5))
-    found, _ = multiplicative_updates.update(A, B, H)
+    found, _ = multiplicative_updates.multiply(A, B, H)
     for j in range(3):
         for a in range(5):
             right = H[j, a] * B[j, a] / sum(A[j, i] * H[i, a] for i in range(3))
@@ -25,7 +25,7 @@ def test_the_update_is_equation_2_entry_by_entry():
 def test_the_value_falls_by_at_least_equation_3():
     for _ in range(20):
         H = RNG.random((3, 5)) ** 4 * 10
-        new, gain = (np.asarray(a) for a in multiplicative_updates.update(A, B, H))
+        new, gain = (np.asarray(a) for a in multiplicative_updates.multiply(A, B, H))
         right = np.sum((A @ H) / H * (new - H) ** 2) / 2
         np.testing.assert_allclose(gain, right, rtol=1e-12)
         assert value(H) - value(new) >= right * (1 - 1e-12)
@@ -37,7 +37,7 @@ def test_zeros_stay_and_so_does_what_has_no_influence():
     H[1, 2] = 0
     unused = A.copy()
     unused[0], unused[:, 0] = 0, 0
-    new, gain = (np.asarray(a) for a in multiplicative_updates.update(unused, B, H))
+    new, gain = (np.asarray(a) for a in multiplicative_updates.multiply(unused, B, H))
     assert new[1, 2] == 0
     np.testing.assert_array_equal(new[0], H[0])
     assert np.isfinite(gain)
@@ -45,6 +45,6 @@ def test_zeros_stay_and_so_does_what_has_no_influence():
 
 def test_without_slope_nothing_moves():
     H = RNG.random((3, 5))
-    new, gain = multiplicative_updates.update(A, A @ H, H)
+    new, gain = multiplicative_updates.multiply(A, A @ H, H)
     np.testing.assert_allclose(new, H, rtol=1e-12)
     assert gain < 1e-20
