@@ -83,7 +83,7 @@ def refuse(k: int, X: Float[Real, "n d"]) -> None:
 def frame(X: Float[Real, "n d"], weight: Float[Real, " n"]) -> Data:
     """Rows and weights in their units; a weight is NaN where a negative entry counts."""
     X = jnp.asarray(X)
-    weight = known(weight, ((X >= 0) & (jnp.inf > X)).all(axis=1))
+    weight = known(weight, ((X >= 0) & jnp.isfinite(X)).all(axis=1))
     counts = (weight != 0)[:, None]
     unit, share = lax.stop_gradient((_above(jnp.where(counts, X, 0)), _above(weight)))
     X, weight = X / unit, jnp.asarray(weight / share)
