@@ -65,7 +65,7 @@ def test_the_answer_meets_the_conditions_of_a_minimum_and_forgets_where_it_began
 
 def test_one_column_more_changes_no_other():
     _, _, G, C = problem(8, 12, 60, 1.0)
-    far = np.asarray(minimize(G, np.concatenate([C, 1e9 * G[:, :1]], 1), np.zeros((8, 61))))
+    far = np.asarray(minimize(G, np.concatenate([C, 1e12 * G[:, :1]], 1), np.zeros((8, 61))))
     np.testing.assert_allclose(far[:, :60], minimize(G, C, np.zeros_like(C)), atol=1e-11)
 
 
