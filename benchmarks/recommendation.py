@@ -1,4 +1,8 @@
-"""Cases of ``mlmath.latent`` on entries of a matrix; the peer is the loop people write in NumPy."""
+"""Cases of ``mlmath.latent`` that factor a matrix.
+
+The peer of what takes entries is the loop people write in NumPy, that of what takes rows is
+scikit-learn.
+"""
 
 import os
 from pathlib import Path
@@ -67,10 +71,50 @@ def _objective(arrays, answer):
     return float(total / ((1 + _CONFIDENCE) * len(paper)))
 
 
+_PARTS_STEPS, _PEER_SWEEPS = 80, 120  # to equal objective: 5.751e-5 and 5.754e-5
+
+
+def _parts(n=20_000, d=128, k=16):
+    """Rows of k parts and noise, and where the factors start."""
+    rng = np.random.default_rng(0)
+    X = rng.gamma(0.5, size=(n, k)) @ rng.gamma(0.3, size=(k, d)) + 0.1 * rng.random((n, d))
+    return X.astype(np.float32), (X[:k] + X.mean(axis=0)).astype(np.float32)
+
+
+def _factored(module, X, start):
+    return module.fit(start, X, tolerance=0.0, max_steps=_PARTS_STEPS)
+
+
+def _components(fit):
+    return (np.asarray(fit.params.components, float),)
+
+
+def _scikit_learn(X, start):
+    from sklearn.decomposition import NMF
+
+    peer = NMF(len(start), init="custom", tol=0.0, max_iter=_PEER_SWEEPS)
+    codes = np.maximum(X @ np.linalg.pinv(start), 1e-3).astype(X.dtype)
+    return (peer.fit(X, W=codes, H=start.copy()).components_,)
+
+
+def _left(arrays, answer):
+    """L(H) / L(0) with exact codes of every tenth row, in float64."""
+    from scipy.optimize import nnls
+
+    X = np.asarray(arrays[0][::10], float)
+    H = np.asarray(answer[0], float)
+    return float(sum(nnls(H.T, x)[1] ** 2 for x in X) / np.sum(X**2))
+
+
 CASES = (
     Case(
         "implicit_feedback", "Cora, 2,708 × 1,433, 49,216 entries f32, rank 32, 10 sweeps",
         "mlmath.latent.implicit_feedback", _cora, _ours, _factors, {"NumPy loop": _loop},
         "L / L(0)", _objective, 0.8, 1.0, 1.0,
+    ),
+    Case(
+        "nmf", "20,000 × 128 f32, 16 parts, to equal objective",
+        "mlmath.latent.nmf", _parts, _factored, _components, {"scikit-learn": _scikit_learn},
+        "L / L(0)", _left, 5.8e-5, 1.0, 1.0,
     ),
 )  # fmt: skip

@@ -16,6 +16,7 @@ from mlmath.latent import (
     full_mixture,
     incomplete_pca,
     kmeans,
+    nmf,
     pca,
     probabilistic_pca,
     spherical_mixture,
@@ -128,6 +129,23 @@ def _blobs(d, k, seed=4):
     def data(n):
         X, rng = _features(n, d, seed)
         return X + 1.5 * rng.normal(size=(k, d))[rng.integers(k, size=n)], None
+
+    return data
+
+
+def _mixed_parts(seed=5):
+    """Rows > 0 of two parts that share a column, some of one part alone; where a part has a 0 the
+    rows go against it, so that no zero is on the verge of growing."""
+
+    def data(n):
+        rng = np.random.default_rng(seed)
+        parts = np.array([[1.0, 0.8, -0.3, -0.25, 0.5], [-0.25, -0.25, 1.0, 0.9, 0.6]])
+        X = rng.uniform(0.7, 1.6, size=(n, 2)) @ parts
+        alone = [[1.0, 0.8, 0.05, 0.05, 0.05], [0.05, 0.05, 1.0, 0.9, 0.05]]
+        for j in range(2):
+            rows = np.arange(n) % 6 == 3 * j
+            X[rows] = rng.uniform(0.7, 1.6, size=(rows.sum(), 1)) * alone[j]
+        return X + 0.05 * rng.random(X.shape), None
 
     return data
 
@@ -305,6 +323,11 @@ CASES += [
         lambda X, y, s: kmeans.Params((s @ X / s.sum())[None].repeat(3, axis=0)),
         measured=True, learnt="centroids", begin=lambda X: X[[6, 1, 10]],
         resume=lambda params: params.centroids, local=True,
+    ),
+    Case(
+        "nmf", nmf, _mixed_parts(), {}, lambda X, y, s: nmf.Params(np.zeros((2, X.shape[1]))),
+        measured=True, learnt="components", begin=lambda X: X[[5, 1]],
+        resume=lambda params: params.components, local=True,
     ),
 ]  # fmt: skip
 

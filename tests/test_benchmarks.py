@@ -38,6 +38,7 @@ def test_numpy_in_and_device_resident_are_asked_apart():
         "kmeans_transform": (1.0, 1.0),
         "full_mixture": (12.0, 12.0),
         "implicit_feedback": (1.0, 1.0),
+        "nmf": (1.0, 1.0),
         "ridge": (0.9, 1.0),
         "least_squares": (2.0, 2.0),
         "logistic": (2.0, 2.0),

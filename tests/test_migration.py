@@ -10,7 +10,7 @@ import pytest
 import sklearn.metrics
 import sklearn.model_selection
 from sklearn.cluster import KMeans
-from sklearn.decomposition import PCA, IncrementalPCA
+from sklearn.decomposition import NMF, PCA, IncrementalPCA
 from sklearn.linear_model import LinearRegression, LogisticRegression, Perceptron, Ridge
 from sklearn.mixture import GaussianMixture
 from sklearn.model_selection import KFold
@@ -27,6 +27,7 @@ from mlmath.latent import (
     full_mixture,
     kmeans,
     mixture_sweep,
+    nmf,
     pca,
     probabilistic_pca,
     tied_mixture,
@@ -73,7 +74,7 @@ NAMES = {
     "diagonal_mixture": diagonal_mixture, "tied_mixture": tied_mixture,
     "mixture_sweep": mixture_sweep,
     "Perceptron": Perceptron, "StandardScaler": StandardScaler, "np": np, "jax": jax,
-    "PCA": PCA, "IncrementalPCA": IncrementalPCA, "pca": pca,
+    "NMF": NMF, "nmf": nmf, "PCA": PCA, "IncrementalPCA": IncrementalPCA, "pca": pca,
     "probabilistic_pca": probabilistic_pca,
     "sklearn": sklearn, "masks": masks, "evaluate": evaluate, "curves": curves,
     "KNeighborsClassifier": KNeighborsClassifier, "KNeighborsRegressor": KNeighborsRegressor,

@@ -1,0 +1,171 @@
+"""The descent of non-negative factorisations: codes exactly, then components, and again.
+
+With codes wᵢ of the rows, exact for the components H (``latent.nonnegative_codes``), and
+
+    A = Σᵢ sᵢ wᵢᵀwᵢ,        B = Σᵢ sᵢ wᵢᵀxᵢ                                      (1)
+
+the objective is that of non-negative least squares in H besides, which one row of H after the other
+lowers by what it is sure to gain (``linalg.nonnegative_least_squares``, eq. 2 and 3):
+
+    hⱼ ← max(0, hⱼ + (B − AH)ⱼ / Aⱼⱼ),        j = 1 … k                          (2)
+
+:func:`sweeps` goes through them several times: A and B are the greater cost. New codes can only
+lower L again, so that no step raises it, and a step gains at least what (2) does. Steps end where
+that is at most the tolerance times L(null) = ½ Σᵢ sᵢ‖xᵢ‖²; below (8ε)² L(null) it is rounding:
+0.
+Between steps components are brought to length 1, and codes to theirs:
+
+    hⱼ ← hⱼ/‖hⱼ‖,        w_ij ← w_ij ‖hⱼ‖                                        (3)
+
+Rows and weights are measured in powers of two above the largest, so that their squares stay within
+the dtype.
+
+>>> import jax.numpy as jnp
+>>> from mlmath.latent import nonnegative_descent as descent
+>>> data = descent.frame(jnp.array([[2.0, 0.0], [2.0, 2.0], [0.0, 1.0]]), jnp.ones(3))
+>>> found = descent.descend(descent.sweeps, jnp.array([[1.0, 0.5], [0.5, 1.0]]), data, 1e-9, 100)
+>>> print(found.components.round(2), found.codes.T.round(2))
+[[1. 0.]
+ [0. 1.]] [[0.5  0.5  0.  ]
+ [0.   0.5  0.25]]
+
+References:
+    Cichocki & Phan (2009), Fast local algorithms for large scale nonnegative matrix and tensor
+        factorizations, IEICE Transactions E92-A(3), §3 (eq. 2).
+    Gillis & Glineur (2012), Accelerated multiplicative updates and hierarchical ALS algorithms for
+        nonnegative matrix factorization, Neural Computation 24(4), §3 (several sweeps in a step).
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Float, Int
+
+from mlmath.arrays import Count, Real, Scalar
+from mlmath.latent import alternating, nonnegative_codes
+from mlmath.linalg import gram, nonnegative_least_squares
+from mlmath.statistics.weights import known
+
+__all__ = ["Data", "Found", "descend", "frame", "normal", "refuse", "sweeps"]
+
+_SWEEPS = 4  # eq. (2) in one step
+
+
+class Found(NamedTuple):
+    """Where the steps ended."""
+
+    components: Float[Array, "k d"]  # H, of length 1
+    codes: Float[Array, "n k"]  # exact for H, of the rows of Data
+    gain: Float[Array, ""]  # what (2) would gain, in the unit of Data; NaN if nothing is proved
+    steps: Int[Array, ""]
+
+
+class Data(NamedTuple):
+    """Rows and weights in units in which the largest are between ½ and 1."""
+
+    X: Float[Array, "n d"]
+    weight: Float[Array, " n"]
+    unit: Float[Array, ""]  # of L
+    null: Float[Array, ""]  # L(null) in this unit
+
+
+def refuse(k: int, X: Float[Real, "n d"]) -> None:
+    """Refuse a number of components that is not from 1 to the smaller of n and d."""
+    if 0 in X.shape:
+        raise ValueError(f"X must have at least one row and one column, got {X.shape}.")
+    if not 1 <= k <= min(X.shape):
+        raise ValueError(f"k must be from 1 to {min(X.shape)}, the smaller of n and d, got {k}.")
+
+
+def frame(X: Float[Real, "n d"], weight: Float[Real, " n"]) -> Data:
+    """Rows and weights in their units; a weight is NaN where a negative entry counts."""
+    X = jnp.asarray(X)
+    weight = known(weight, ((X >= 0) & jnp.isfinite(X)).all(axis=1))
+    counts = (weight != 0)[:, None]
+    unit, share = lax.stop_gradient((_above(jnp.where(counts, X, 0)), _above(weight)))
+    X, weight = X / unit, jnp.asarray(weight / share)
+    far = jnp.max(X, axis=1, keepdims=True) > jnp.finfo(X.dtype).max ** 0.25
+    X = jnp.where(far & ~counts, 0, X)  # whose square would not be a number
+    return Data(X, weight, unit**2 * share, gram.row_sum(_half_squares, (X, weight)))
+
+
+def normal(components: Float[Real, "k d"]) -> Float[Array, "k d"]:
+    """Rows in the normal form (3); a row of zeros stays."""
+    H = jnp.asarray(components)
+    top = jnp.max(jnp.abs(H), axis=1, keepdims=True)
+    H = H / jnp.where(top > 0, top, 1)
+    length = jnp.linalg.norm(H, axis=1, keepdims=True)
+    return H / jnp.where(length > 0, length, 1)
+
+
+def sweeps(
+    A: Float[Real, "k k"], B: Float[Real, "k d"], components: Float[Real, "k d"]
+) -> tuple[Float[Array, "k d"], Float[Array, ""]]:
+    """Sweeps (2) and what they gain."""
+    H = jnp.asarray(components)
+
+    def again(_, state):
+        H, gained = nonnegative_least_squares.sweep(A, B, state[0])
+        return H, state[1] + jnp.sum(gained)
+
+    return lax.fori_loop(0, _SWEEPS, again, (H, jnp.zeros_like(H[0, 0])))
+
+
+def descend(
+    rule: Callable[..., Any],
+    components: Float[Real, "k d"],
+    data: Data,
+    tolerance: Scalar,
+    max_steps: Count,
+) -> Found:
+    """Steps until one would gain at most ``tolerance`` of L(null); without a derivative.
+
+    Args:
+        rule: (A, B, H) ↦ the next H, and what a step from H is sure to gain.
+        components: H ≥ 0 where it begins.
+        data: rows and weights.
+        tolerance: largest gain over L(null) that ends the steps.
+        max_steps: most steps.
+    """
+    refuse(len(components), data.X)
+    H = jnp.asarray(components, data.X.dtype)
+    H = normal(jnp.where((H < 0).any(), jnp.nan, H))
+    start = H, jnp.zeros_like(data.X @ H.T)
+    found = alternating.minimize(
+        partial(_propose, rule), _finish, start, data.null, tolerance, max_steps, data
+    )
+    H, W = found.params
+    sound = (data.weight >= 0).all()
+    lost = 0 * jnp.sum(data.weight)  # NaN if no answer exists
+    W = nonnegative_codes.of_rows(H, data.X, start=W)
+    return lax.stop_gradient(Found(H + lost, W, jnp.where(sound, found.gain, jnp.nan), found.steps))
+
+
+def _propose(rule, params, data):
+    """The next components with codes of these, and what they gain."""
+    H, W = params
+    W = nonnegative_codes.of_rows(H, data.X, start=W)
+    H, gain = rule(*nonnegative_codes.products(W, data.X, data.weight), H)
+    rounding = (8 * jnp.finfo(H.dtype).eps) ** 2 * data.null
+    return (H, W), jnp.where(gain <= rounding, 0, gain)
+
+
+def _finish(half, data):
+    """The normal form (3)."""
+    H, W = half
+    length = jnp.linalg.norm(H, axis=1)
+    return normal(H), W * jnp.where(length > 0, length, 1)[None]
+
+
+def _above(a):
+    """Power of two above the largest modulus."""
+    top = jnp.max(jnp.abs(a))
+    usable = jnp.isfinite(top) & (top > 0)
+    return jnp.ldexp(jnp.ones_like(top), jnp.frexp(jnp.where(usable, top, 1))[1])
+
+
+def _half_squares(X, weight):
+    return weight @ jnp.sum(X**2, axis=1) / 2
