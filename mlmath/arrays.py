@@ -1,8 +1,10 @@
-"""Arrays as the signatures of mlmath name them, and the one helper that batches a function.
+"""Arrays as the signatures of mlmath name them, and the helpers that batch a function
+and part the rows.
 
 ``Real`` is what a caller may pass (a JAX or a NumPy array), ``jax.Array`` what a function returns.
 """
 
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -11,7 +13,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 from jaxtyping import Key as Keys
 
-__all__ = ["Count", "Key", "Label", "Labels", "Real", "Scalar", "rows"]
+__all__ = ["Count", "Key", "Label", "Labels", "Real", "Scalar", "parts", "rows"]
 
 Real = jax.Array | np.ndarray
 if TYPE_CHECKING:
@@ -23,6 +25,19 @@ Count = int | NumPyScalar | Int[Real, ""]
 Labels = Float[Real, " n"] | Int[Real, " n"] | Bool[Real, " n"]
 Key: TypeAlias = Keys[Array, ""]  # typed, as jax.random.key makes
 Label = Scalar | Bool[Real, ""]
+
+
+_PARTS = 64  # most that need not be all devices
+
+
+def parts(n: int) -> int:
+    """Into how many equal parts n rows go, of which each of the devices holds whole ones.
+
+    Any number of the devices may hold the rows; where that takes too many parts, all of them.
+    """
+    devices = jax.device_count()
+    many = math.gcd(n, math.lcm(*range(1, devices + 1)))
+    return many if many <= _PARTS else math.gcd(n, devices)
 
 
 def rows(function: Callable[..., Any]) -> Callable[..., Any]:

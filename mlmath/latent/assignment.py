@@ -32,7 +32,6 @@ References:
     Higham (2002), Accuracy and Stability of Numerical Algorithms, §3.1 (inner products).
 """
 
-import math
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -41,7 +40,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
-from mlmath.arrays import Real
+from mlmath.arrays import Real, parts
 from mlmath.linalg import gram
 from mlmath.linalg.running_minimum import running_minimum
 
@@ -94,7 +93,9 @@ def frame(X: Float[Real, "n d"], weight: Float[Real, " n"]) -> Frame:
     """
     X, weight = lax.stop_gradient((jnp.asarray(X), jnp.asarray(weight)))
     present = weight != 0
-    high, low = _extent(X, present)
+    high, low = lax.platform_dependent(
+        X, present, cpu=partial(_extent, most=_BLOCK), default=partial(_extent, most=_WIDE_BLOCK)
+    )
     each = after(present, low).astype(X.dtype)
     many = jnp.sum(each)
     sums = after(each, many) @ X
@@ -104,7 +105,9 @@ def frame(X: Float[Real, "n d"], weight: Float[Real, " n"]) -> Frame:
     origin = jnp.where((extent > 0) & jnp.isfinite(mean), mean, low)
     farthest = jnp.max(jnp.maximum(high - origin, origin - low))
     usable = (farthest > 0) & jnp.isfinite(farthest)
-    unit = jnp.ldexp(jnp.ones_like(farthest), jnp.frexp(jnp.where(usable, farthest, 1))[1])
+    most = jnp.finfo(farthest.dtype).maxexp - 2  # so that 1/2ᵉ is a number too
+    exponent = jnp.clip(jnp.frexp(jnp.where(usable, farthest, 1))[1], -most, most)
+    unit = jnp.ldexp(jnp.ones_like(farthest), exponent)
     return Frame(X, weight, origin, unit)
 
 
@@ -119,7 +122,7 @@ def after(a: Any, first: Any) -> Any:
 
 def coordinates(rows: Frame, X: Float[Real, "m d"]) -> Float[Array, "m d"]:
     """Coordinates z of points, eq. (2)."""
-    return (jnp.asarray(X) - rows.origin[None]) / rows.unit
+    return _scaled(jnp.asarray(X), rows.origin, rows.unit)
 
 
 def points(rows: Frame, Z: Float[Real, "m d"]) -> Float[Array, "m d"]:
@@ -161,7 +164,10 @@ def apart(
         centroids: cⱼ in coordinates (2).
         present: which centroids there are; all if None.
     """
-    return _by_blocks(rows, _columns(centroids, present), most=_BLOCK, block=_squares_apart)[0]
+    cpu = partial(_by_blocks, most=_BLOCK, block=_squares_apart)
+    default = partial(_by_blocks, most=_WIDE_BLOCK, block=_squares_apart)
+    columns = _columns(centroids, present)
+    return lax.platform_dependent(rows, columns, cpu=cpu, default=default)[0]
 
 
 def _columns(centroids, present):
@@ -172,11 +178,11 @@ def _columns(centroids, present):
     return jnp.concatenate([columns, last[:, None]], axis=1)
 
 
-def _extent(X, present):
+def _extent(X, present, most):
     """Largest and smallest number of each column over the rows that are present, by blocks."""
     X, present = _sharded(X), _sharded(present)
     shards, per_shard, d = X.shape
-    size = max(1, min(per_shard, _BLOCK // (shards * d)))
+    size = max(1, min(per_shard, most // (shards * d)))
 
     def wider(i, extent):
         x, here = (lax.dynamic_slice_in_dim(a, i * size, size, axis=1) for a in (X, present))
@@ -190,19 +196,24 @@ def _extent(X, present):
 
 
 def _sharded(a):
-    """Rows (shards, rows of each, …) for any number of the devices."""
-    n = a.shape[0]
-    return a.reshape(math.gcd(n, math.lcm(*range(1, jax.device_count() + 1))), -1, *a.shape[1:])
+    """Rows (shards, rows of each, …)."""
+    return a.reshape(parts(a.shape[0]), -1, *a.shape[1:])
+
+
+def _scaled(X, origin, unit):
+    """Coordinates z; of a row that is so far off as no row that counts is, within the dtype."""
+    most = 2.0 ** (jnp.finfo(X.dtype).maxexp // 2 - 16)
+    return jnp.clip((X - origin[None]) * (1 / unit), -most, most)
 
 
 def _moments(X, weight, origin, unit):
     """Σᵢ sᵢ (zᵢ, 1)."""
-    Z = (X - origin[None]) / unit
+    Z = _scaled(X, origin, unit)
     return jnp.sum(jnp.concatenate([weight[:, None] * Z, weight[:, None]], axis=1), axis=0)
 
 
 def _squares(X, weight, mean, origin, unit):
-    Z = (X - origin[None]) / unit - mean[None]
+    Z = _scaled(X, origin, unit) - mean[None]
     return jnp.sum(weight * jnp.sum(Z**2, axis=1))
 
 
@@ -215,7 +226,7 @@ def _by_blocks(rows, columns, most, block):
     shards, per_shard, d = X.shape
 
     def one(x, s):
-        Z = (x - rows.origin[None]) / rows.unit
+        Z = _scaled(x, rows.origin, rows.unit)
         Z = lax.optimization_barrier(jnp.concatenate([Z, jnp.ones_like(Z[:, :1])], axis=1))
         return block(columns, Z, s)
 
@@ -231,7 +242,8 @@ def _by_blocks(rows, columns, most, block):
         return lax.dynamic_update_slice_in_dim(values, new, i * size, axis=1), total + more
 
     size = max(1, most // (shards * max(len(columns), d)))
-    if size >= per_shard:
+    size = -(-per_shard // -(-per_shard // size))  # blocks alike, with little or no rest
+    if size == per_shard:
         values, total = part(0, per_shard)
         return values.reshape(-1), jnp.sum(total, axis=0)
     of_one, sums = jax.eval_shape(lambda: part(0, size))
@@ -239,7 +251,8 @@ def _by_blocks(rows, columns, most, block):
     values, total = lax.fori_loop(0, per_shard // size, add, state)
     if rest := per_shard % size:
         new, more = part(per_shard - rest, rest)
-        values, total = values.at[:, per_shard - rest :].set(new), total + more
+        values = lax.dynamic_update_slice_in_dim(values, new, per_shard - rest, axis=1)
+        total = total + more
     return values.reshape(-1), jnp.sum(total, axis=0)
 
 

@@ -42,7 +42,7 @@ from jaxtyping import Array, Float, Int
 from mlmath.arrays import Real
 from mlmath.linalg import distances
 from mlmath.linalg.nearest import nearest
-from mlmath.statistics.weights import present_rows
+from mlmath.statistics.weights import present_rows, total
 
 __all__ = ["Params", "loss", "objective", "predict", "transform"]
 
@@ -75,7 +75,7 @@ def objective(
 ) -> Float[Array, ""]:
     """Inertia L, eq. (2)."""
     X, weight = present_rows(X, sample_weight)
-    return jnp.sum(weight * nearest(X, params.centroids).squared_distances)
+    return total(nearest(X, params.centroids).squared_distances, weight)
 
 
 @custom_vmap
@@ -88,5 +88,6 @@ def _(size, batched, C, x):
     """Many examples of the same centroids are one search, whatever batches it."""
     if batched == [False, True]:
         return nearest(x, C).indices, True
-    axes = [0 if many else None for many in batched]
-    return jax.vmap(lambda C, x: nearest(x[None], C).indices[0], axes)(C, x), True
+    if batched == [True, False]:
+        return lax.map(lambda one: _nearest(one, x), C), True
+    return jax.vmap(lambda C, x: nearest(x[None], C).indices[0])(C, x), True

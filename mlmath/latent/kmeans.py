@@ -69,7 +69,7 @@ from mlmath.latent.minibatch import MinibatchFit, fit_minibatch
 from mlmath.latent.seeding import init_plus_plus, init_random
 from mlmath.latent.sweeps import Sweep, sweep
 from mlmath.linalg import gram
-from mlmath.statistics.weights import present_rows
+from mlmath.statistics.weights import present_rows, total
 
 __all__ = [
     "Fit",
@@ -136,7 +136,8 @@ def fit(
     null = assignment.spread(rows)
     state = _descended(rows, lax.stop_gradient(start), null * tolerance, max_steps)
     found = _answer(X, weight, start, rows, state)
-    value = gram.row_sum(_inertia, (X, weight, state.ahead.labels), found)
+    labels = assignment.assign(rows, state.now).labels
+    value = gram.row_sum(_inertia, (X, weight, labels), found)
     signed = assignment.after(rows.weight, lax.stop_gradient(value))
     gain = jnp.where((signed >= 0).all(), state.ahead.gain, jnp.nan)
     lost = lax.stop_gradient(0 * (null + jnp.sum(start)))  # NaN if no answer exists, in any lane
@@ -158,8 +159,8 @@ def _descended(rows, start, enough, max_steps):
         return _State(state.now, state.ahead.taken, now, ahead, state.steps + 1, state.barred)
 
     n, first = rows.X.shape[0], assignment.coordinates(rows, start)
-    nowhere, none = jnp.zeros(n, jnp.int32), jnp.full(first.shape[0], n, jnp.int32)
-    ahead = lloyd.Step(first, none, jnp.zeros_like(rows.unit), nowhere)
+    none = jnp.full(first.shape[0], n, jnp.int32)
+    ahead = lloyd.Step(first, none, jnp.zeros_like(rows.unit))
     state = _State(first, none, first, ahead, jnp.asarray(-1, jnp.int32), jnp.asarray(False))
     state = lax.while_loop(more, advance, state)
     barred = (state.steps == 0) & (state.ahead.gain > enough)
@@ -207,4 +208,4 @@ def _sums(X, weight, labels, origin, like):
 
 def _inertia(X, weight, labels, centroids):
     apart = X - centroids.at[labels].get(mode="clip")
-    return jnp.sum(weight * jnp.sum(apart**2, axis=1))
+    return total(jnp.sum(apart**2, axis=1), weight)

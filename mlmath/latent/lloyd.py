@@ -52,7 +52,6 @@ class Step(NamedTuple):
     centroids: Float[Array, "k d"]  # after the step, in the coordinates of ``assignment``
     taken: Int[Array, " k"]  # f of the clusters that were empty, else n
     gain: Float[Array, ""]  # eq. (3), in the coordinates of ``assignment``
-    labels: Int[Array, " n"]  # of the rows before the step
 
 
 def step(
@@ -86,7 +85,7 @@ def step(
         )  # fmt: skip
 
     state = lax.while_loop(lambda a: ~a[2].all(), place_one, (means, some, settled, taken, gain))
-    return Step(state[0], state[3], state[4], clusters.labels)
+    return Step(state[0], state[3], state[4])
 
 
 def _farthest(rows, centroids, present):

@@ -46,8 +46,9 @@ from mlmath.certificate import Certificate, certify, superlinear_tolerance
 from mlmath.compiled import compiled
 from mlmath.latent import assignment, lloyd
 from mlmath.latent.centroids import Params
+from mlmath.latent.seeding import measured
 from mlmath.linalg.nearest import nearest
-from mlmath.statistics.weights import present_rows
+from mlmath.statistics.weights import present_rows, total
 
 __all__ = ["MinibatchFit", "fit_minibatch"]
 
@@ -101,7 +102,7 @@ def fit_minibatch(
     start = assignment.checked(centroids, X)
     rows = assignment.frame(X, weight)
     null = assignment.spread(rows)
-    table = _table(rows.weight)
+    table = _table(measured(rows.weight))
     C = assignment.coordinates(rows, start)
     v = jnp.zeros_like(C[:, 0]) if counts is None else jnp.asarray(counts, C.dtype)
 
@@ -121,7 +122,7 @@ def fit_minibatch(
     ahead = lloyd.step(rows, lax.stop_gradient(C))
     lost = lax.stop_gradient(0 * (null + jnp.sum(start)))  # NaN if no answer exists
     params = Params(assignment.points(rows, C) + lost)
-    value = jnp.sum(weight * nearest(X, params.centroids).squared_distances)
+    value = total(nearest(X, params.centroids).squared_distances, weight)
     signed = assignment.after(rows.weight, lax.stop_gradient(value))
     gain = jnp.where((signed >= 0).all(), ahead.gain, jnp.nan)
     tolerance = superlinear_tolerance(X) if tolerance is None else tolerance

@@ -52,7 +52,7 @@ from mlmath.latent import assignment
 from mlmath.linalg import gram
 from mlmath.statistics.weights import known, present_rows
 
-__all__ = ["draw", "greedy", "init_plus_plus", "init_random", "usable"]
+__all__ = ["draw", "greedy", "init_plus_plus", "init_random", "measured", "usable"]
 
 
 @compiled(static=("k",))
@@ -74,7 +74,7 @@ def init_random(
     n = X.shape[0]
     noise, codes = jax.random.split(key)
     code = _codes(codes, X)
-    score = jnp.log(weight) + jax.random.gumbel(noise, (n,), X.dtype)
+    score = jnp.log(weight) + jax.random.gumbel(noise, (n,), X.dtype, mode="high")
     row = jnp.arange(n, dtype=jnp.int32)
 
     def pick(j, state):
@@ -109,7 +109,7 @@ def init_plus_plus(
 
 def greedy(key: Key, rows: assignment.Frame, k: int) -> Int[Array, " k"]:
     """Indices of the rows that :func:`init_plus_plus` draws."""
-    X, weight, *_ = rows
+    X, weight = rows.X, measured(rows.weight)
     candidates = 2 + math.floor(math.log(k))
 
     def pick(j, state):
@@ -118,7 +118,7 @@ def greedy(key: Key, rows: assignment.Frame, k: int) -> Int[Array, " k"]:
         chance = jnp.where(jnp.sum(chance) > 0, chance, weight)  # every row is a centroid
         drawn = draw(jax.random.fold_in(key, j), chance, candidates)
         points = assignment.coordinates(rows, X[drawn])
-        left = gram.row_sum(_potentials, (X, weight, squares), points, rows.origin, rows.unit)
+        left = gram.row_sum(_potentials, (X, weight, squares), points, rows)
         best = jnp.argmin(left)
         i, point = drawn[best], points[best]
         return jnp.minimum(squares, assignment.apart(rows, point[None])), chosen.at[j].set(i)
@@ -128,6 +128,13 @@ def greedy(key: Key, rows: assignment.Frame, k: int) -> Int[Array, " k"]:
     squares = assignment.apart(rows, point)
     chosen = jnp.zeros(k, jnp.int32).at[0].set(first)
     return lax.fori_loop(1, k, pick, (squares, chosen))[1]
+
+
+def measured(weight: Float[Real, " n"]) -> Float[Array, " n"]:
+    """Weights in a power of two above the largest, so that their sums stay within the dtype."""
+    weight = jnp.asarray(weight)
+    top = jnp.max(jnp.where(jnp.isfinite(weight), weight, 0))
+    return weight * jnp.ldexp(jnp.ones_like(top), -jnp.frexp(top)[1])
 
 
 def usable(
@@ -172,9 +179,9 @@ def _crossed(chance, level):
     return jnp.min(jnp.where((sums > level * sums[-1]) & (chance > 0), place, last))
 
 
-def _potentials(X, weight, squares, points, origin, unit):
+def _potentials(X, weight, squares, points, rows):
     """Inertia that is left with each of the points besides the centroids so far."""
-    Z = (X - origin[None]) / unit
+    Z = assignment.coordinates(rows, X)
     apart = jnp.sum(points**2, axis=1)[:, None] - 2 * points @ Z.T + jnp.sum(Z**2, axis=1)[None]
     return jnp.minimum(jnp.maximum(apart, 0), squares[None]) @ weight
 

@@ -50,6 +50,7 @@ from mlmath.compiled import compiled
 from mlmath.latent import assignment, lloyd
 from mlmath.latent.seeding import greedy, usable
 from mlmath.linalg.nearest import nearest
+from mlmath.statistics.weights import total
 
 __all__ = ["Sweep", "sweep"]
 
@@ -170,7 +171,7 @@ def _judged(rows, ended, present, null, tolerance, sizes):
 
     def inertia(lane):
         apart = nearest(rows.X, lane[0], row_weight=lane[1].astype(C.dtype)).squared_distances
-        return jnp.sum(rows.weight * apart)
+        return total(apart, rows.weight)
 
     value = lax.map(inertia, (C, present)) + 0 * null
     signed = assignment.after(rows.weight, value)

@@ -36,7 +36,6 @@ Time O(nd²) for (2) and (3), memory that of a block, for (3) that of X.
 [2. 4.]
 """
 
-import math
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -48,7 +47,7 @@ from jax import lax
 from jax.custom_batching import custom_vmap
 from jaxtyping import Array, Float
 
-from mlmath.arrays import Real
+from mlmath.arrays import Real, parts
 
 __all__ = ["affine_gram", "gram", "row_sum", "symmetric_product"]
 
@@ -94,7 +93,7 @@ def row_sum(
 @partial(jax.custom_jvp, nondiff_argnums=(0, 1))
 def _row_sum(function, block, rows, shared):
     n = rows[0].shape[0]
-    shards = math.gcd(n, math.lcm(*range(1, jax.device_count() + 1)))  # of any of the devices
+    shards = parts(n)
     count = block // max(1, shards * max(a.size // n for a in rows))  # rows of a shard at a time
     if not 0 < 2 * count <= n // shards:
         return function(*rows, *shared)

@@ -53,7 +53,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, Int
 
-from mlmath.arrays import Real
+from mlmath.arrays import Real, parts
 from mlmath.compiled import compiled
 from mlmath.linalg.distances import center
 from mlmath.linalg.running_minimum import running_minimum
@@ -65,7 +65,6 @@ _SMALL_BLOCK = 2**20  # to find one: fits the cache
 _WIDTH = 2**16  # most rows of Y at a time
 _SMALL_WIDTH = 2**12
 _SPARE = 4  # candidates beyond k
-_SHARDS = 64  # most that need not be all devices
 
 
 class Nearest(NamedTuple):
@@ -252,13 +251,10 @@ def _ordered(x, Y, indices):
 def _by_blocks(function, X, width, most):
     """Map blocks of rows; ``width`` numbers are made for each row, ``most`` at a time.
 
-    Each shard goes through its own rows; they are as many as suit any number of the devices. The
-    last block begins early enough to be whole.
+    Each shard goes through its own rows. The last block begins early enough to be whole.
     """
     n, d = X.shape
-    devices = jax.device_count()
-    shards = math.gcd(n, math.lcm(*range(1, devices + 1)))
-    shards = shards if shards <= _SHARDS else math.gcd(n, devices)
+    shards = parts(n)
     per_shard = n // shards
     steps = -(-per_shard // max(1, most // (shards * max(width, d))))
     if steps == 1:

@@ -25,7 +25,7 @@ from jaxtyping import Array, Bool, Float
 from mlmath.absence import cleared
 from mlmath.arrays import Labels, Real
 
-__all__ = ["known", "present", "present_rows"]
+__all__ = ["known", "present", "present_rows", "total"]
 
 
 def present(
@@ -55,6 +55,12 @@ def present_rows(
     X = jnp.asarray(X)
     X, _, weight = present(X, jnp.zeros_like(X, shape=X.shape[:1]), sample_weight)
     return X, weight
+
+
+def total(values: Float[Real, " n"], weight: Float[Real, " n"]) -> Float[Array, ""]:
+    """Σᵢ sᵢ vᵢ, in which a row of weight 0 whose value has left the dtype is absent."""
+    values, weight = jnp.asarray(values), jnp.asarray(weight)
+    return jnp.sum(weight * jnp.where((weight == 0) & jnp.isinf(values), 0, values))
 
 
 def known(weight: Float[Real, " n"], label: Bool[Real, " n"]) -> Float[Array, " n"]:

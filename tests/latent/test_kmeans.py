@@ -281,3 +281,59 @@ def test_the_certificate_is_that_of_the_answer_where_an_idle_cluster_is_put_on_a
     np.testing.assert_allclose(
         fitted.certificate.objective, kmeans.objective(fitted.params, X), rtol=1e-12
     )
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_far_row_of_weight_0_is_absent_though_its_square_is_no_number(dtype):
+    rng = np.random.default_rng(0)
+    X = np.concatenate([rng.normal(size=(40, 3)), 9 + rng.normal(size=(40, 3))]).astype(dtype)
+    far = np.concatenate([X, np.full((1, 3), 1e20 if dtype == np.float32 else 1e200, dtype)])
+    s = np.r_[np.ones(80), 0.0].astype(dtype)
+    key = jax.random.key(1)
+    start = kmeans.init_plus_plus(key, far, k=2, sample_weight=s)
+    assert abs(float(start[0, 0] - start[1, 0])) > 3  # one of each group: by squares, not evenly
+    found, alone = kmeans.fit(start, far, sample_weight=s), kmeans.fit(start, X)
+    np.testing.assert_allclose(found.params.centroids, alone.params.centroids, rtol=1e-6)
+    np.testing.assert_allclose(found.certificate.objective, alone.certificate.objective, rtol=1e-5)
+    assert found.certificate.converged
+    swept = kmeans.sweep(key, far, sizes=(2,), seeds=2, sample_weight=s)
+    np.testing.assert_allclose(
+        swept.certificate.objective.min(), alone.certificate.objective, rtol=1e-5
+    )
+    batches = kmeans.fit_minibatch(key, start, far, batch_size=16, steps=3, sample_weight=s)
+    assert jnp.isfinite(batches.certificate.objective)
+
+
+def test_weights_near_the_end_of_the_dtype_draw_as_others_do():
+    X = np.random.default_rng(0).normal(size=(100, 2)).astype(np.float32)
+    s = np.full(100, 1e37, np.float32)
+    key = jax.random.key(0)
+    np.testing.assert_array_equal(
+        kmeans.init_plus_plus(key, X, k=5, sample_weight=s), kmeans.init_plus_plus(key, X, k=5)
+    )
+
+
+@pytest.mark.parametrize("name", ["fit", "init_plus_plus", "fit_minibatch", "predict"])
+def test_no_copy_of_the_rows_is_made(name):
+    X = jax.ShapeDtypeStruct((100_000, 64), jnp.float32)
+    C, key = jax.ShapeDtypeStruct((16, 64), jnp.float32), jax.random.key(0)
+    program = {
+        "fit": lambda C, X: kmeans.fit(C, X),
+        "init_plus_plus": lambda C, X: kmeans.init_plus_plus(key, X, k=16),
+        "fit_minibatch": lambda C, X: kmeans.fit_minibatch(key, C, X, steps=2),
+        "predict": lambda C, X: mlmath.rows(kmeans.predict)(kmeans.Params(C), X),
+    }[name]
+    memory = jax.jit(program).lower(C, X).compile().memory_analysis()
+    assert memory.temp_size_in_bytes < 0.7 * X.size * 4
+
+
+def test_a_lane_of_centroids_over_shared_rows_is_one_search_each():
+    X = np.random.default_rng(0).normal(size=(50, 3))
+    lanes = jnp.asarray(np.random.default_rng(1).normal(size=(4, 5, 3)))
+
+    def labels(x):
+        return jax.vmap(lambda C: kmeans.predict(kmeans.Params(C), x))(lanes)
+
+    found = jax.vmap(labels)(X)
+    squares = ((X[:, None, None] - np.asarray(lanes)[None]) ** 2).sum(3)
+    np.testing.assert_array_equal(found, squares.argmin(2))

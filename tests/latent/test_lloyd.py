@@ -43,8 +43,7 @@ def test_a_step_is_its_definition(data, empty):
     C = np.concatenate([C[:1], np.full((empty, 4), 1e3), C[1:]])
     rows = assignment.frame(X, s)
     found = lloyd.step(rows, assignment.coordinates(rows, C))
-    after, labels, taken, gain = stepped(X, s, C)
-    np.testing.assert_array_equal(found.labels, labels)
+    after, _, taken, gain = stepped(X, s, C)
     np.testing.assert_allclose(assignment.points(rows, found.centroids), after, rtol=1e-12)
     assert list(found.taken[found.taken < len(X)]) == taken
     np.testing.assert_allclose(found.gain * rows.unit**2, gain, rtol=1e-10)
@@ -58,7 +57,6 @@ def test_an_absent_centroid_takes_no_row_and_stays(data):
     present = jnp.array([True, True, False, True, True])
     alone, among = lloyd.step(rows, Z), lloyd.step(rows, padded, present=present)
     keep = np.array([0, 1, 3, 4])
-    np.testing.assert_array_equal(keep[alone.labels], among.labels)
     np.testing.assert_allclose(alone.centroids, among.centroids[keep], rtol=1e-12)
     np.testing.assert_array_equal(among.centroids[2], 7.0)
     np.testing.assert_allclose(alone.gain, among.gain, rtol=1e-12)
