@@ -51,6 +51,7 @@ __all__ = [
     "displaced",
     "divergence",
     "factor",
+    "feature_sums",
     "features",
     "freedom",
     "identity",
@@ -69,6 +70,12 @@ def features(X: Float[Real, "d n"]) -> Float[Array, "q n"]:
     """Products xᵢxⱼ, i ≤ j, of each column of X, the quadratic features of (1)."""
     X = jnp.asarray(X)
     return jnp.concatenate([X[i : i + 1] * X[i:] for i in range(X.shape[0])])
+
+
+def feature_sums(X: Float[Real, "d n"], weight: Float[Real, " n"]) -> Float[Array, " q"]:
+    """Sums of :func:`features` over the columns with weights, by one product of matrices."""
+    X = jnp.asarray(X)
+    return ((X * weight[None]) @ X.T)[np.triu_indices(X.shape[0])]
 
 
 def quadratic(inverse: Float[Real, "c d d"], d: int) -> Float[Array, "c q"]:

@@ -46,6 +46,7 @@ __all__ = [
     "displaced",
     "divergence",
     "factor",
+    "feature_sums",
     "features",
     "freedom",
     "identity",
@@ -63,6 +64,11 @@ __all__ = [
 def features(X: Float[Real, "d n"]) -> Float[Array, "d n"]:
     """Squares of each column of X, the quadratic features of (1)."""
     return jnp.asarray(X) ** 2
+
+
+def feature_sums(X: Float[Real, "d n"], weight: Float[Real, " n"]) -> Float[Array, " d"]:
+    """Sums of :func:`features` over the columns with weights."""
+    return features(X) @ weight
 
 
 def quadratic(inverse: Float[Real, "c p"], d: int) -> Float[Array, "c d"]:

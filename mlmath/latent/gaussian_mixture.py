@@ -219,4 +219,4 @@ def moments(
 
 def _row_moments(family, X, weight, c):
     Z = (X - c[None]).T
-    return jnp.sum(weight), Z @ weight, family.factors.features(Z) @ weight
+    return jnp.sum(weight), Z @ weight, family.factors.feature_sums(Z, weight)

@@ -109,4 +109,4 @@ def _scatter(family, X, means, nearest, weight):
 
 
 def _sums(family, X, nearest, weight, means):
-    return family.factors.features((X - means[nearest]).T) @ weight
+    return family.factors.feature_sums((X - means[nearest]).T, weight)

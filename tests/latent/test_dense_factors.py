@@ -109,3 +109,11 @@ def test_one_factor_serves_all_rows(stack):
     np.testing.assert_array_equal(dense_factors.per(np.arange(2.0)).shape, (2, 1, 1))
     np.testing.assert_array_equal(dense_factors.identity(3)[0], np.eye(3))
     assert dense_factors.freedom(4) == 10
+
+
+def test_sums_of_features_are_those_of_each_column(stack):
+    _, rng = stack
+    X, s = rng.normal(size=(3, 20)), rng.uniform(size=20)
+    np.testing.assert_allclose(
+        dense_factors.feature_sums(X, s), dense_factors.features(X) @ s, rtol=1e-12
+    )

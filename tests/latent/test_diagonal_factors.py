@@ -73,3 +73,11 @@ def test_the_small_functions():
     np.testing.assert_array_equal(diagonal_factors.identity(2), np.ones((1, 2)))
     assert diagonal_factors.per(x[0]).shape == (2, 1)
     assert diagonal_factors.freedom(4) == 4
+
+
+def test_sums_of_features_are_those_of_each_column():
+    rng = np.random.default_rng(0)
+    X, s = rng.normal(size=(3, 20)), rng.uniform(size=20)
+    np.testing.assert_allclose(
+        diagonal_factors.feature_sums(X, s), diagonal_factors.features(X) @ s, rtol=1e-12
+    )
