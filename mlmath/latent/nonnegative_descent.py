@@ -140,14 +140,14 @@ def descend(
     H, W = found.params
     sound = (data.weight >= 0).all()
     lost = 0 * jnp.sum(data.weight)  # NaN if no answer exists
-    W = nonnegative_codes.of_rows(H, data.X, start=W)
+    W = nonnegative_codes.of_rows(H, data.X, start=W).codes
     return lax.stop_gradient(Found(H + lost, W, jnp.where(sound, found.gain, jnp.nan), found.steps))
 
 
 def _propose(rule, params, data):
     """The next components with codes of these, and what they gain."""
     H, W = params
-    W = nonnegative_codes.of_rows(H, data.X, start=W)
+    W, _ = nonnegative_codes.of_rows(H, data.X, start=W)
     H, gain = rule(*nonnegative_codes.products(W, data.X, data.weight), H)
     rounding = (8 * jnp.finfo(H.dtype).eps) ** 2 * data.null
     return (H, W), jnp.where(gain <= rounding, 0, gain)

@@ -42,7 +42,7 @@ def test_steps_are_equations_1_to_3(steps):
 
 def test_codes_are_exact_and_the_gain_is_what_the_sweeps_lower():
     found, data = descended(X, S, START, 2), descent.frame(X, S)
-    right = nonnegative_codes.of_rows(found.components, data.X)
+    right = nonnegative_codes.of_rows(found.components, data.X).codes
     np.testing.assert_allclose(found.codes, right, atol=1e-12)
     A, B = nonnegative_codes.products(found.codes, data.X, data.weight)
 
