@@ -16,15 +16,17 @@ No step of either raises L. L does not know the length of a component, so that e
 
     ‖hⱼ‖ = 1                                                                   (3)
 
-and stands where it stood at the start. A component that no row uses, with Aⱼⱼ = 0, :func:`fit` puts
-on what the worst row misses (``latent.nonnegative_descent``, eq. 3), where that gains anything. L is
-not convex: another start may end elsewhere, and :func:`init_svd` and :func:`init_random` make good
-ones. The gap is what one more step of (2) and such a placing are sure to gain, an exact sum
-(``linalg.nonnegative_least_squares``, eq. 3), and what single codes are, should their own steps not
-have sufficed; over L(null) = ½ Σᵢ sᵢ‖xᵢ‖², that of H = 0. Below (8ε)² it is rounding, and 0. It is 0
-only where no single row of H and no code can be bettered. As
-the descent is linear, L can be many times the gap from its minimum: the tolerance is ε^(4/3), the
-square of what a first-order method reaches, since the gap falls with the square of the step.
+and stands where it stood at the start. A component that no row uses, with Aⱼⱼ = 0, :func:`fit`
+puts on what the worst row misses (``latent.nonnegative_descent``, eq. 3), where that gains
+anything. L is not convex: another start may end elsewhere, and :func:`init_svd` and
+:func:`init_random` make good ones.
+
+The gap is what one more step of (2) and such a placing are sure to gain, an exact sum
+(``linalg.nonnegative_least_squares``, eq. 3), and what single codes are where their own steps did
+not suffice, over L(null) = ½ Σᵢ sᵢ‖xᵢ‖², that of H = 0. Below (8ε)² it is rounding, and 0. It is 0
+only where no single row of H and no code can be bettered. As the descent is linear, L can be many
+times the gap from its minimum: the tolerance is ε^(4/3), the square of what a first-order method
+reaches, since the gap falls with the square of the step.
 
 With the zeros of H fixed the answer is where the slope of the others vanishes,
 
@@ -44,8 +46,8 @@ singular vector of diag(√s) X. Without H ≥ 0 and w ≥ 0 it is ``latent.pca`
 Law of the weights: both fits and :func:`init_svd` are exact; :func:`init_random` draws in
 proportion to sᵢ.
 
-Time O(ndk) per step and what the codes take, memory a few n × k and a scaled copy of X beside X, and
-one more n × d where a component is not used.
+Time O(ndk) per step and what the codes take; memory beside X a scaled copy of it, a few n × k and
+n × d for what the rows miss.
 
 >>> import jax.numpy as jnp, mlmath
 >>> from mlmath.latent import nmf

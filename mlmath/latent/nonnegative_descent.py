@@ -10,15 +10,17 @@ lowers by what it is sure to gain (``linalg.nonnegative_least_squares``, eq. 2 a
     hⱼ ← max(0, hⱼ + (B − AH)ⱼ / Aⱼⱼ),        j = 1 … k                          (2)
 
 :func:`sweeps` goes through them several times: A and B are the greater cost. A component that no
-row uses has Aⱼⱼ = 0, and (2) leaves it. With rᵢ = xᵢ − wᵢH after the sweeps, the first such one is put
-on what the worst row misses, which then gains exactly the sum besides,
+row uses has Aⱼⱼ = 0, and (2) leaves it. With rᵢ = xᵢ − wᵢH after the sweeps, the first such one is
+put on what the worst row misses, which then gains exactly the sum besides,
 
     hⱼ ← (r_f)₊ / ‖(r_f)₊‖,   f = argmaxᵢ ‖(rᵢ)₊‖,        ½ Σᵢ sᵢ (rᵢᵀhⱼ)₊²           (3)
 
-f the first of equals, of the rows with sᵢ > ε max s: lengths do not know how often a row is
-repeated. New codes can only lower L again, so that no step raises it, and a step gains at least what
-(2) and (3) do. Steps end where that, and what codes lack where their own steps did not suffice, is
-at most the tolerance times L(null) = ½ Σᵢ sᵢ‖xᵢ‖²; below (8ε)² L(null) it is rounding, and 0.
+f the first of equals, of the rows with sᵢ > ε in the unit of weights: lengths do not know how often
+a row is repeated. New codes can only lower L again, so that no step raises it, and a step gains at
+least what (2) and (3) do. Steps end where that, and what codes lack where their own steps did not
+suffice, is at most the tolerance times L(null) = ½ Σᵢ sᵢ‖xᵢ‖²; below (8ε)² L(null) it is rounding,
+and 0.
+
 Between steps components are brought to length 1, and codes to theirs:
 
     hⱼ ← hⱼ/‖hⱼ‖,        w_ij ← w_ij ‖hⱼ‖                                        (4)
@@ -66,7 +68,7 @@ class Found(NamedTuple):
 
     components: Float[Array, "k d"]  # H, of length 1
     codes: Float[Array, "n k"]  # of the rows of Data
-    gain: Float[Array, ""]  # what (2), (3) and codes would gain, in the unit of Data; NaN if nothing is proved
+    gain: Float[Array, ""]  # of (2), (3) and codes, in the unit of Data; NaN if nothing is proved
     steps: Int[Array, ""]
 
 

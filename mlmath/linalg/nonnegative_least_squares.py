@@ -96,9 +96,7 @@ def sweep(
     return lax.fori_loop(0, len(G), coordinate, (W, jnp.zeros_like(C[0])))
 
 
-def minimize(
-    G: Float[Real, "k k"], C: Float[Real, "k m"], start: Float[Real, "k m"]
-) -> Minimum:
+def minimize(G: Float[Real, "k k"], C: Float[Real, "k m"], start: Float[Real, "k m"]) -> Minimum:
     """The columns w* of (1), to rounding.
 
     Args:

@@ -66,7 +66,7 @@ def test_an_unused_component_goes_where_equation_3_puts_it(weight):
     data = descent.frame(far, weight)
     start, found = descended(far, weight, H, 0), descended(far, weight, H, 1)
     w = far @ H[0]
-    swept = np.maximum(0, (weight * w) @ far / np.sum(weight * w**2))  # (2), of the one that is used
+    swept = np.maximum(0, (weight * w) @ far / np.sum(weight * w**2))  # (2), of the one in use
     missed = far - np.outer(w, swept)
     lengths = np.linalg.norm(np.maximum(missed, 0), axis=1)
     f = np.argmax(np.where(weight > 1e-15, lengths, 0))
