@@ -14,7 +14,7 @@ from sklearn.datasets import load_digits
 from sklearn.decomposition import NMF
 
 from mlmath import rows
-from mlmath.latent import nmf
+from mlmath.latent import nmf, nonnegative_codes, nonnegative_descent
 from mlmath.linalg import nonnegative_least_squares
 from tests.registry import CASES
 
@@ -241,6 +241,15 @@ def test_codes_whose_steps_did_not_suffice_are_not_converged(monkeypatch):
     nmf.fit.clear_cache()
     assert short.gap > 0.5
     assert not short.converged
+    monkeypatch.setattr(nonnegative_least_squares, "_SWEEPS", 1)
+    gap = nmf.fit(rows_far[:3], rows_far, max_steps=0).certificate.gap
+    nmf.fit.clear_cache()
+    H = rows_far[:3] / np.linalg.norm(rows_far[:3], axis=1, keepdims=True)
+    W, lacking = nonnegative_codes.of_rows(H, rows_far)
+    A, B = nonnegative_codes.products(W, rows_far, np.ones(33))
+    right = nonnegative_descent.sweeps(A, B, H)[1] + jnp.sum(lacking)
+    np.testing.assert_allclose(gap * np.sum(rows_far**2) / 2, right, rtol=1e-6)
+    assert jnp.sum(lacking) > 1e-4 * right
 
 
 def test_rows_far_from_zero_are_right_in_float32_or_not_converged():
