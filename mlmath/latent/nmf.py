@@ -16,12 +16,17 @@ No step of either raises L. L does not know the length of a component, so that e
 
     ‖hⱼ‖ = 1                                                                   (3)
 
-and stands where it stood at the start. L is not convex: another start may end elsewhere, and
-:func:`init_svd` and :func:`init_random` make good ones. The gap is what the sweeps (2) of one more
-step are sure to gain, an exact sum of squares, over L(null) = ½ Σᵢ sᵢ‖xᵢ‖², that of H = 0; below
-(8ε)² it is rounding, and 0. It is 0 only where no single row of H and no code can be bettered. As
-the descent is linear, L can be many times the gap from its minimum: the tolerance is ε^(4/3), the
-square of what a first-order method reaches, since the gap falls with the square of the step.
+and stands where it stood at the start. A component that no row uses, with Aⱼⱼ = 0, :func:`fit`
+puts on what the worst row misses (``latent.nonnegative_descent``, eq. 3), where that gains
+anything. L is not convex: another start may end elsewhere, and :func:`init_svd` and
+:func:`init_random` make good ones.
+
+The gap is what one more step of (2) and such a placing are sure to gain, an exact sum
+(``linalg.nonnegative_least_squares``, eq. 3), and what single codes are where their own steps did
+not suffice, over L(null) = ½ Σᵢ sᵢ‖xᵢ‖², that of H = 0. Below (8ε)² it is rounding, and 0. It is 0
+only where no single row of H and no code can be bettered. As the descent is linear, L can be many
+times the gap from its minimum: the tolerance is ε^(4/3), the square of what a first-order method
+reaches, since the gap falls with the square of the step.
 
 With the zeros of H fixed the answer is where the slope of the others vanishes,
 
@@ -35,13 +40,14 @@ it is NaN or one of many. The zeros that :func:`fit_multiplicative` tends to it 
 that of its answer the objective alone has a first derivative.
 
 A row with a negative entry that counts has no place here: the answer and its gap are NaN, as for
-NaN. A component that no row uses stays what it was. With k = 1 the answer is the leading right
+NaN. With k = 1 the answer is the leading right
 singular vector of diag(√s) X. Without H ≥ 0 and w ≥ 0 it is ``latent.pca`` without a mean.
 
 Law of the weights: both fits and :func:`init_svd` are exact; :func:`init_random` draws in
 proportion to sᵢ.
 
-Time O(ndk) per step and what the codes take, memory a few n × k beside X.
+Time O(ndk) per step and what the codes take; memory beside X a scaled copy of it, a few n × k and
+n × d for what the rows miss.
 
 >>> import jax.numpy as jnp, mlmath
 >>> from mlmath.latent import nmf
@@ -99,7 +105,7 @@ class Fit(NamedTuple):
     """Outcome of :func:`fit`."""
 
     params: Params
-    certificate: Certificate  # gap: what the sweeps (2) of one more step gain / L(null)
+    certificate: Certificate  # gap: what one more step is sure to gain / L(null)
 
 
 @compiled()
@@ -116,7 +122,7 @@ def fit(
     Differentiable to any order in X and the weights, eq. (4).
 
     Args:
-        components: H where it begins, as :func:`init_svd` makes it; a row of zeros stays.
+        components: H where it begins, as :func:`init_svd` makes it.
         X: rows, without negative entries.
         sample_weight: sᵢ; 2 counts the row twice, 0 leaves it out.
         tolerance: largest gap that counts as converged; ε^(4/3) of the dtype if None.
@@ -127,7 +133,7 @@ def fit(
     """
     data = descent.frame(*present_rows(X, sample_weight))
     tolerance = _tolerance(data.X, tolerance)
-    found = descent.descend(descent.sweeps, components, data, tolerance, max_steps)
+    found = descent.descend(_ahead, components, data, tolerance, max_steps)
     slope = partial(_slope, found)
     stiffness = _stiffness(found.codes, data.weight) * jnp.ones_like(found.components)
     H = implicit.attach_symmetric(
@@ -148,8 +154,10 @@ def fit_multiplicative(
 ) -> Fit:
     """Lower :func:`objective` by Lee and Seung's multiplicative updates of the components.
 
-    The objective alone has a derivative. The gap is that of :func:`fit`, and sees entries that are
-    0 where they begin and ought to grow.
+    The gap is that of :func:`fit`, and sees entries that are 0 where they begin and ought to grow,
+    and a component that no row uses, which stays. The objective alone has a derivative, the first:
+    those of the components are 0, and so are the second derivatives of the objective as far as
+    they come from the components, which is not what refitting would say.
 
     Args:
         components: H where it begins; what is 0 stays 0.
@@ -167,9 +175,14 @@ def fit_multiplicative(
     return _fit(found.components, found.codes, found, data, tolerance)
 
 
-def _multiply(A, B, H):
-    """A multiplicative update, and what the sweeps (2) would gain."""
-    return multiplicative_updates.multiply(A, B, H)[0], descent.sweeps(A, B, H)[1]
+def _ahead(A, B, H, ahead):
+    """The sweeps (2), with a component that no row used in its new place."""
+    return ahead
+
+
+def _multiply(A, B, H, ahead):
+    """A multiplicative update."""
+    return multiplicative_updates.multiply(A, B, H)[0]
 
 
 def _slope(found, H, X, weight):

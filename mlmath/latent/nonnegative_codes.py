@@ -23,7 +23,8 @@ Codes are piecewise smooth. With the set P = {j : wⱼ > 0} fixed they solve
 whose derivatives of any order in x and H are theirs almost everywhere: not where some wⱼ = 0 is on
 the verge of growing. Where G_PP is singular, as with two components alike, derivatives are NaN.
 
-Time O(ndk) and k² for each row and sweep, memory O(nk).
+Time O(ndk) and k² for each row and sweep, memory O(nk). Many examples of the same components, under
+``vmap`` or ``mlmath.rows``, are one search.
 
 >>> import jax.numpy as jnp
 >>> from mlmath.latent import nonnegative_codes
@@ -44,16 +45,18 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jax.custom_batching import custom_vmap
 from jaxtyping import Array, Float
 
 from mlmath.arrays import Real
 from mlmath.calculus import implicit
+from mlmath.compiled import compiled
 from mlmath.latent.alternating import stationary
 from mlmath.linalg import gram, nonnegative_least_squares
 from mlmath.statistics.weights import present_rows
 
 __all__ = [
-    "Params", "attach", "inverse", "loss", "missed", "objective", "of_rows", "products",
+    "Codes", "Params", "attach", "inverse", "loss", "missed", "objective", "of_rows", "products",
     "transform",
 ]  # fmt: skip
 
@@ -64,29 +67,41 @@ class Params(NamedTuple):
     components: Float[Array, "k d"]  # H ≥ 0
 
 
+class Codes(NamedTuple):
+    """Outcome of :func:`of_rows`."""
+
+    codes: Float[Array, "n k"]
+    gain: Float[Array, " n"]  # of the best single code beyond rounding; 0 where codes are exact
+
+
+@compiled()
 def transform(params: Params, x: Float[Real, " d"]) -> Float[Array, " k"]:
     """Codes w of ONE example, eq. (1)."""
     H, X = jnp.asarray(params.components), jnp.asarray(x)[None]
-    return attach(of_rows(H, X), H, X)[0]
+    codes = _search(*lax.stop_gradient((H, X[0])))
+    return attach(codes[None], H, X)[0]
 
 
+@compiled()
 def inverse(params: Params, w: Float[Real, " k"]) -> Float[Array, " d"]:
     """Reconstruction x̂ of ONE example from its codes, eq. (1)."""
     return jnp.matmul(w, params.components)
 
 
+@compiled()
 def loss(params: Params, x: Float[Real, " d"]) -> Float[Array, ""]:
     """Squared distance of ONE example from its reconstruction, halved."""
     return jnp.sum(jnp.square(x - inverse(params, transform(params, x)))) / 2
 
 
+@compiled()
 def objective(
     params: Params, X: Float[Real, "n d"], *, sample_weight: Float[Real, " n"] | None = None
 ) -> Float[Array, ""]:
     """What the reconstruction misses, L of eq. (2)."""
     X, weight = present_rows(X, sample_weight)
     H = jnp.asarray(params.components)
-    W = attach(of_rows(H, X), H, X)
+    W = attach(of_rows(H, X).codes, H, X)
     outside = jnp.where((H < 0).any(), jnp.inf, 0)
     return stationary(missed, (W,), (), (H, X, weight)) + outside
 
@@ -96,7 +111,7 @@ def of_rows(
     X: Float[Real, "n d"],
     *,
     start: Float[Real, "n k"] | None = None,
-) -> Float[Array, "n k"]:
+) -> Codes:
     """Codes of all rows, eq. (1), without their derivative.
 
     Args:
@@ -107,7 +122,8 @@ def of_rows(
     H, X = lax.stop_gradient((jnp.asarray(components), jnp.asarray(X)))
     C = H @ X.T
     W = jnp.zeros_like(C) if start is None else jnp.asarray(start).T
-    return nonnegative_least_squares.minimize(H @ H.T, C, W).T
+    found = nonnegative_least_squares.minimize(H @ H.T, C, W)
+    return Codes(found.W.T, found.gain)
 
 
 def attach(
@@ -142,6 +158,20 @@ def products(
 ) -> tuple[Float[Array, "k k"], Float[Array, "k d"]]:
     """A and B of eq. (3)."""
     return gram.row_sum(_products, (X, codes, weight))
+
+
+@custom_vmap
+def _search(H, x):
+    return of_rows(H, x[None]).codes[0]
+
+
+@_search.def_vmap
+def _(size, batched, H, x):
+    """Many examples of the same components are one search, whatever batches it."""
+    if batched == [False, True]:
+        return of_rows(H, x).codes, True
+    axes = [0 if many else None for many in batched]
+    return jax.vmap(lambda H, x: of_rows(H, x[None]).codes[0], axes)(H, x), True
 
 
 @jax.default_matmul_precision("highest")

@@ -9,13 +9,21 @@ lowers by what it is sure to gain (``linalg.nonnegative_least_squares``, eq. 2 a
 
     hⱼ ← max(0, hⱼ + (B − AH)ⱼ / Aⱼⱼ),        j = 1 … k                          (2)
 
-:func:`sweeps` goes through them several times: A and B are the greater cost. New codes can only
-lower L again, so that no step raises it, and a step gains at least what (2) does. Steps end where
-that is at most the tolerance times L(null) = ½ Σᵢ sᵢ‖xᵢ‖²; below (8ε)² L(null) it is rounding:
-0.
+:func:`sweeps` goes through them several times: A and B are the greater cost. A component that no
+row uses has Aⱼⱼ = 0, and (2) leaves it. With rᵢ = xᵢ − wᵢH after the sweeps, the first such one is
+put on what the worst row misses, which then gains exactly the sum besides,
+
+    hⱼ ← (r_f)₊ / ‖(r_f)₊‖,   f = argmaxᵢ ‖(rᵢ)₊‖,        ½ Σᵢ sᵢ (rᵢᵀhⱼ)₊²           (3)
+
+f the first of equals, of the rows with sᵢ > ε in the unit of weights: lengths do not know how often
+a row is repeated. New codes can only lower L again, so that no step raises it, and a step gains at
+least what (2) and (3) do. Steps end where that, and what codes lack where their own steps did not
+suffice, is at most the tolerance times L(null) = ½ Σᵢ sᵢ‖xᵢ‖²; below (8ε)² L(null) it is rounding,
+and 0.
+
 Between steps components are brought to length 1, and codes to theirs:
 
-    hⱼ ← hⱼ/‖hⱼ‖,        w_ij ← w_ij ‖hⱼ‖                                        (3)
+    hⱼ ← hⱼ/‖hⱼ‖,        w_ij ← w_ij ‖hⱼ‖                                        (4)
 
 Rows and weights are measured in powers of two above the largest, so that their squares stay within
 the dtype.
@@ -23,7 +31,8 @@ the dtype.
 >>> import jax.numpy as jnp
 >>> from mlmath.latent import nonnegative_descent as descent
 >>> data = descent.frame(jnp.array([[2.0, 0.0], [2.0, 2.0], [0.0, 1.0]]), jnp.ones(3))
->>> found = descent.descend(descent.sweeps, jnp.array([[1.0, 0.5], [0.5, 1.0]]), data, 1e-9, 100)
+>>> rule = lambda A, B, H, ahead: ahead
+>>> found = descent.descend(rule, jnp.array([[1.0, 0.5], [0.5, 1.0]]), data, 1e-9, 100)
 >>> print(found.components.round(2), found.codes.T.round(2))
 [[1. 0.]
  [0. 1.]] [[0.5  0.5  0.  ]
@@ -58,8 +67,8 @@ class Found(NamedTuple):
     """Where the steps ended."""
 
     components: Float[Array, "k d"]  # H, of length 1
-    codes: Float[Array, "n k"]  # exact for H, of the rows of Data
-    gain: Float[Array, ""]  # what (2) would gain, in the unit of Data; NaN if nothing is proved
+    codes: Float[Array, "n k"]  # of the rows of Data
+    gain: Float[Array, ""]  # of (2), (3) and codes, in the unit of Data; NaN if nothing is proved
     steps: Int[Array, ""]
 
 
@@ -88,12 +97,12 @@ def frame(X: Float[Real, "n d"], weight: Float[Real, " n"]) -> Data:
     unit, share = lax.stop_gradient((_above(jnp.where(counts, X, 0)), _above(weight)))
     X, weight = X / unit, jnp.asarray(weight / share)
     far = jnp.max(X, axis=1, keepdims=True) > jnp.finfo(X.dtype).max ** 0.25
-    X = jnp.where(far & ~counts, 0, X)  # whose square would not be a number
+    X = jnp.where(far & ~counts, 0, X)  # whose influence has fourth powers, not numbers
     return Data(X, weight, unit**2 * share, gram.row_sum(_half_squares, (X, weight)))
 
 
 def normal(components: Float[Real, "k d"]) -> Float[Array, "k d"]:
-    """Rows in the normal form (3); a row of zeros stays."""
+    """Rows in the normal form (4); a row of zeros stays."""
     H = jnp.asarray(components)
     top = jnp.max(jnp.abs(H), axis=1, keepdims=True)
     H = H / jnp.where(top > 0, top, 1)
@@ -124,7 +133,7 @@ def descend(
     """Steps until one would gain at most ``tolerance`` of L(null); without a derivative.
 
     Args:
-        rule: (A, B, H) ↦ the next H, and what a step from H is sure to gain.
+        rule: (A, B, H, H after (2) and (3)) ↦ the next H.
         components: H ≥ 0 where it begins.
         data: rows and weights.
         tolerance: largest gain over L(null) that ends the steps.
@@ -140,21 +149,45 @@ def descend(
     H, W = found.params
     sound = (data.weight >= 0).all()
     lost = 0 * jnp.sum(data.weight)  # NaN if no answer exists
-    W = nonnegative_codes.of_rows(H, data.X, start=W)
+    W = nonnegative_codes.of_rows(H, data.X, start=W).codes
     return lax.stop_gradient(Found(H + lost, W, jnp.where(sound, found.gain, jnp.nan), found.steps))
 
 
 def _propose(rule, params, data):
-    """The next components with codes of these, and what they gain."""
+    """The next components with codes of these, and what a step gains."""
     H, W = params
-    W = nonnegative_codes.of_rows(H, data.X, start=W)
-    H, gain = rule(*nonnegative_codes.products(W, data.X, data.weight), H)
+    W, lacking = nonnegative_codes.of_rows(H, data.X, start=W)
+    A, B = nonnegative_codes.products(W, data.X, data.weight)
     rounding = (8 * jnp.finfo(H.dtype).eps) ** 2 * data.null
-    return (H, W), jnp.where(gain <= rounding, 0, gain)
+    ahead, gain = sweeps(A, B, H)
+    ahead, more = _placed(ahead, W, jnp.diag(A) > 0, data, rounding)
+    gain = gain + more + data.weight @ lacking
+    return (rule(A, B, H, ahead), W), jnp.where(gain <= rounding, 0, gain)
+
+
+def _placed(H, W, used, data, rounding):
+    """The first component that is not used where (3) puts it, if that gains, and what it gains."""
+    k, n = len(H), len(W)
+    first = jnp.min(jnp.where(used, k, jnp.arange(k)))
+    index = jnp.arange(n, dtype=jnp.int32)
+
+    def place(state):
+        H, _, _ = state
+        squares = jnp.sum(jnp.maximum(data.X - W @ H, 0) ** 2, axis=1)
+        squares = jnp.where(data.weight > jnp.finfo(H.dtype).eps, squares, -1)
+        f = jnp.min(jnp.where(squares >= jnp.max(squares), index, n - 1))
+        x, w = (a.at[f[None]].get(mode="clip") for a in (data.X, W))
+        h = normal(jnp.maximum(x - w @ H, 0))
+        along = data.X @ h[0] - W @ (H @ h[0])
+        gain = data.weight @ jnp.maximum(along, 0) ** 2 / 2
+        here = (jnp.arange(k) == first) & (gain > rounding)
+        return jnp.where(here[:, None], h, H), gain, jnp.zeros((), bool)
+
+    return lax.while_loop(lambda s: s[2], place, (H, jnp.zeros_like(rounding), first < k))[:2]
 
 
 def _finish(half, data):
-    """The normal form (3)."""
+    """The normal form (4)."""
     H, W = half
     length = jnp.linalg.norm(H, axis=1)
     return normal(H), W * jnp.where(length > 0, length, 1)[None]

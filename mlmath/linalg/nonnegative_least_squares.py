@@ -24,7 +24,9 @@ column is done when no coordinate gains more than rounding may,
 
     maxⱼ δⱼ²/2Gⱼⱼ ≤ k (8ε)² maxⱼ max(cⱼ, 0)² / Gⱼⱼ        over j with wⱼ > 0 or δⱼ > 0   (5)
 
-With G regular w* is unique; with G singular Aᵀw* is. A column that is not finite has NaN.
+With G regular w* is unique; with G singular Aᵀw* is. A column that is not finite has NaN. Each is
+solved in the power of two at its largest modulus, so that no square leaves the dtype. The steps
+are limited; what the best coordinate of a column would gain beyond (5) then comes with the answer.
 
 Nothing here has a derivative (``latent.nonnegative_codes`` attaches it). Columns that are sharded
 over devices stay where they are.
@@ -35,7 +37,7 @@ Time O(k² m) a sweep and O(k³ m) a step (4), memory O(k m).
 >>> from mlmath.linalg import nonnegative_least_squares
 >>> G = jnp.array([[1.0, 0.8], [0.8, 1.0]])
 >>> C = jnp.array([[1.0, 1.8, -1.0], [0.5, 1.8, -2.0]])
->>> print(nonnegative_least_squares.minimize(G, C, jnp.zeros_like(C)))
+>>> print(nonnegative_least_squares.minimize(G, C, jnp.zeros_like(C)).W)
 [[1. 1. 0.]
  [0. 1. 0.]]
 
@@ -53,10 +55,17 @@ from jaxtyping import Array, Bool, Float, Int
 
 from mlmath.arrays import Real
 
-__all__ = ["minimize", "sweep"]
+__all__ = ["Minimum", "minimize", "sweep"]
 
 _SWEEPS = 30  # before eq. (4)
 _STEPS = 10  # most steps (4) for each coordinate
+
+
+class Minimum(NamedTuple):
+    """Outcome of :func:`minimize`."""
+
+    W: Float[Array, "k m"]  # the columns w*
+    gain: Float[Array, " m"]  # left side of (5), and 0 where (5) holds: the steps did not suffice
 
 
 class _Face(NamedTuple):
@@ -87,9 +96,7 @@ def sweep(
     return lax.fori_loop(0, len(G), coordinate, (W, jnp.zeros_like(C[0])))
 
 
-def minimize(
-    G: Float[Real, "k k"], C: Float[Real, "k m"], start: Float[Real, "k m"]
-) -> Float[Array, "k m"]:
+def minimize(G: Float[Real, "k k"], C: Float[Real, "k m"], start: Float[Real, "k m"]) -> Minimum:
     """The columns w* of (1), to rounding.
 
     Args:
@@ -98,6 +105,15 @@ def minimize(
         start: W ≥ 0 where the sweeps begin.
     """
     G, C, start = lax.stop_gradient((jnp.asarray(G), jnp.asarray(C), jnp.asarray(start)))
+    unit = _binade(C)
+    start = jnp.where(jnp.isfinite(start / unit), start / unit, 0)
+    face, gain = _descend(G, C / unit, start)
+    lost = ~jnp.isfinite(C).all(axis=0)[None] | ~jnp.isfinite(G).all()
+    return Minimum(jnp.where(lost, jnp.nan, unit * face.W), gain * unit[0] ** 2)
+
+
+def _descend(G, C, start):
+    """Sweeps (2) and steps (4), and what is left of (5)."""
     curvature = jnp.diag(G)[:, None]
     unit = jnp.where(curvature > 0, curvature, jnp.inf)
     alone = jnp.max(jnp.maximum(C, 0) ** 2 / unit, axis=0)[None]
@@ -123,8 +139,15 @@ def minimize(
     face = _Face(start, start > 0, C - G @ start, jnp.zeros((), jnp.int32))
     face = lax.while_loop(going(_SWEEPS), sweep_on, face)
     face = lax.while_loop(going(_STEPS * len(G)), step, face._replace(steps=0 * face.steps))
-    lost = ~jnp.isfinite(C).all(axis=0)[None] | ~jnp.isfinite(G).all()
-    return jnp.where(lost, jnp.nan, face.W)
+    left = gains(face.W, face.slope)
+    return face, jnp.max(jnp.where(left > least, left, 0), axis=0)
+
+
+def _binade(C):
+    """Power of two at the largest modulus of each column."""
+    top = jnp.max(jnp.abs(C), axis=0)[None]
+    usable = jnp.isfinite(top) & (top > 0)
+    return jnp.ldexp(jnp.ones_like(top), jnp.frexp(jnp.where(usable, top, 1))[1] - 1)
 
 
 def _on_the_face(G, C, face):

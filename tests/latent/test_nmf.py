@@ -14,7 +14,8 @@ from sklearn.datasets import load_digits
 from sklearn.decomposition import NMF
 
 from mlmath import rows
-from mlmath.latent import nmf
+from mlmath.latent import nmf, nonnegative_codes, nonnegative_descent
+from mlmath.linalg import nonnegative_least_squares
 from tests.registry import CASES
 
 RNG = np.random.default_rng(0)
@@ -205,6 +206,59 @@ def test_rank_deficient_rows_and_constant_columns_are_rows_like_others():
     zeros = nmf.fit(START, np.zeros_like(X))
     assert zeros.certificate.objective == 0
     assert zeros.certificate.converged
+
+
+ONE = np.abs(np.linalg.svd(X)[2][:1])  # the best single component
+UNUSED = {"alike": np.tile(ONE, (2, 1)), "zeros": np.zeros((2, 6))}
+
+
+@pytest.mark.parametrize("start", UNUSED.values(), ids=UNUSED)
+def test_a_component_that_no_row_uses_finds_work_or_shows(start):
+    value = nmf.fit(nmf.init_svd(X, k=2), X).certificate.objective
+    fitted = nmf.fit(start, X)
+    assert fitted.certificate.converged
+    np.testing.assert_allclose(fitted.certificate.objective, value, rtol=0.05)
+    assert (np.linalg.norm(fitted.params.components, axis=1) > 0.9).all()
+    stuck = nmf.fit_multiplicative(start, X, max_steps=200)
+    assert not stuck.certificate.converged
+    begun = nmf.fit(start, X, max_steps=0).certificate
+    after = nmf.fit(start, X, max_steps=1).certificate.objective
+    sure = begun.gap * np.sum(X**2) / 2
+    assert 0 < sure <= (begun.objective - after) * (1 + 1e-9)
+    counts = np.arange(40) % 3
+    weighed = nmf.fit(start, X, sample_weight=1.0 * counts).params.components
+    again = nmf.fit(start, np.repeat(X, counts, axis=0)).params.components
+    np.testing.assert_allclose(weighed, again, atol=1e-7)
+
+
+def test_codes_whose_steps_did_not_suffice_are_not_converged(monkeypatch):
+    rows_far = X[:33] + 30  # a shape that is not compiled yet
+    assert nmf.fit(rows_far[:3], rows_far, tolerance=1e-8).certificate.converged
+    monkeypatch.setattr(nonnegative_least_squares, "_SWEEPS", 0)
+    monkeypatch.setattr(nonnegative_least_squares, "_STEPS", 0)
+    nmf.fit.clear_cache()
+    short = nmf.fit(rows_far[:3], rows_far, tolerance=1e-8, max_steps=20).certificate
+    nmf.fit.clear_cache()
+    assert short.gap > 0.5
+    assert not short.converged
+    monkeypatch.setattr(nonnegative_least_squares, "_SWEEPS", 1)
+    gap = nmf.fit(rows_far[:3], rows_far, max_steps=0).certificate.gap
+    nmf.fit.clear_cache()
+    H = rows_far[:3] / np.linalg.norm(rows_far[:3], axis=1, keepdims=True)
+    W, lacking = nonnegative_codes.of_rows(H, rows_far)
+    A, B = nonnegative_codes.products(W, rows_far, np.ones(33))
+    right = nonnegative_descent.sweeps(A, B, H)[1] + jnp.sum(lacking)
+    np.testing.assert_allclose(gap * np.sum(rows_far**2) / 2, right, rtol=1e-6)
+    assert jnp.sum(lacking) > 1e-4 * right
+
+
+def test_rows_far_from_zero_are_right_in_float32_or_not_converged():
+    far = (X + 30).astype(np.float32)
+    fitted = nmf.fit(far[:3], far, max_steps=300)
+    H = np.asarray(fitted.params.components, float)
+    right = naive_objective(H, far.astype(float), np.ones(40))
+    near = abs(fitted.certificate.objective - right) < 1e-2 * right
+    assert near or not fitted.certificate.converged
 
 
 def test_a_zero_that_ought_to_grow_keeps_multiplicative_updates_from_being_converged():

@@ -29,8 +29,8 @@ def naive(H, X, s):
 def test_codes_and_reconstructions_are_equation_1():
     W = rows(codes.transform)(PARAMS, X)
     np.testing.assert_allclose(W, lawson_hanson(H, X), atol=1e-12)
-    np.testing.assert_allclose(codes.of_rows(H, X), W, atol=1e-12)
-    np.testing.assert_allclose(codes.of_rows(H, X, start=RNG.random(W.shape)), W, atol=1e-12)
+    np.testing.assert_allclose(codes.of_rows(H, X).codes, W, atol=1e-12)
+    np.testing.assert_allclose(codes.of_rows(H, X, start=RNG.random(W.shape)).codes, W, atol=1e-12)
     np.testing.assert_allclose(rows(codes.inverse)(PARAMS, W), np.asarray(W) @ H, atol=1e-12)
     assert (np.asarray(W) == 0).any()
 
@@ -87,11 +87,60 @@ def test_second_derivatives_of_the_objective_know_that_codes_move():
 
 def test_codes_of_components_that_are_alike_have_no_derivative_but_a_reconstruction():
     twice = codes.Params(jnp.asarray(H[[0, 1, 1]]))
-    W = codes.of_rows(twice[0], X)
+    W = codes.of_rows(twice[0], X).codes
     right = lawson_hanson(H[:2], X) @ H[:2]
     np.testing.assert_allclose(W @ twice[0], right, atol=1e-12)
     both = X[np.asarray(W[:, 1] > 0)][0]
     assert np.isnan(jax.grad(lambda x: codes.transform(twice, x)[1])(jnp.asarray(both))).any()
+
+
+@pytest.mark.parametrize("power", [-83, 83])
+def test_codes_follow_the_unit_of_rows_whose_squares_are_no_numbers(power):
+    params = codes.Params(PARAMS[0].astype(np.float32))
+    right = np.ldexp(rows(codes.transform)(params, X.astype(np.float32)), power)
+    found = rows(codes.transform)(params, np.ldexp(X.astype(np.float32), power))
+    np.testing.assert_array_equal(found, right)
+    assert (right > 0).any()
+
+
+def test_many_examples_are_one_search_that_compiles_once(caplog):
+    calls = [
+        lambda X: rows(codes.transform)(PARAMS, X),
+        lambda X: rows(codes.loss)(PARAMS, X),
+        lambda X: codes.objective(PARAMS, X),
+    ]
+    some, others = jnp.asarray(X[:7]), jnp.asarray(X[7:14])
+    for call in calls:
+        with jax.log_compiles():
+            call(some)
+            assert [r for r in caplog.records if "Compiling" in r.getMessage()]
+            caplog.clear()
+            call(others)
+            assert not [r for r in caplog.records if "tracing" in r.getMessage()]
+            caplog.clear()
+    one = jax.jit(lambda x: codes.transform(PARAMS, x))
+    alone = np.stack([one(x) for x in some])
+    np.testing.assert_allclose(calls[0](some), alone, atol=1e-13)
+    lanes = jax.vmap(codes.transform)(codes.Params(jnp.stack([PARAMS[0]] * 7)), some)
+    np.testing.assert_allclose(lanes, alone, atol=1e-13)
+    swept = jax.vmap(lambda c: rows(codes.transform)(PARAMS, c * some))(jnp.array([1.0, 2.0]))
+    np.testing.assert_allclose(swept[1], 2 * alone, atol=1e-13)
+    program = jax.make_jaxpr(calls[0])(some)
+    assert "f64[3,7]" in str(program), "all codes in one array, not seven of one column"
+
+
+def test_rows_of_codes_have_the_derivatives_of_each():
+    def total(H, X):
+        return jnp.sum(rows(codes.transform)(codes.Params(H), X) ** 2)
+
+    def alone(H, x):
+        return jnp.sum(codes.transform(codes.Params(H), x) ** 2)
+
+    one = jax.jit(jax.grad(alone, (0, 1)))
+    parts = [one(PARAMS[0], x) for x in X[:7]]
+    in_H, in_X = jax.grad(total, (0, 1))(PARAMS[0], jnp.asarray(X[:7]))
+    np.testing.assert_allclose(in_H, sum(p[0] for p in parts), atol=1e-11)
+    np.testing.assert_allclose(in_X, np.stack([p[1] for p in parts]), atol=1e-11)
 
 
 def test_nan_shows_in_codes():

@@ -1,4 +1,4 @@
-"""The descent: eq. (1)–(3) in naive NumPy, units, and what stops it."""
+"""The descent: eq. (1)–(4) in naive NumPy, units, and what stops it."""
 
 import jax
 import jax.numpy as jnp
@@ -15,9 +15,13 @@ S = RNG.uniform(0.5, 2, 25)
 START = RNG.random((3, 6))
 
 
+def ahead(A, B, H, ahead):
+    return ahead
+
+
 @jax.jit
 def descended(X, s, H, steps):
-    return descent.descend(descent.sweeps, H, descent.frame(X, s), 0.0, steps)
+    return descent.descend(ahead, H, descent.frame(X, s), 0.0, steps)
 
 
 def by_hand(X, s, H, steps):
@@ -29,12 +33,12 @@ def by_hand(X, s, H, steps):
         for _ in range(4):
             for j in range(len(H)):
                 H[j] = np.maximum(0, H[j] + (B - A @ H)[j] / A[j, j])  # (2)
-        H = H / np.linalg.norm(H, axis=1, keepdims=True)  # (3)
+        H = H / np.linalg.norm(H, axis=1, keepdims=True)  # (4)
     return H
 
 
 @pytest.mark.parametrize("steps", [0, 1, 3])
-def test_steps_are_equations_1_to_3(steps):
+def test_steps_are_equations_1_2_and_4(steps):
     found = descended(X, S, START, steps)
     np.testing.assert_allclose(found.components, by_hand(X, S, START.copy(), steps), atol=1e-10)
     assert found.steps == steps
@@ -42,7 +46,7 @@ def test_steps_are_equations_1_to_3(steps):
 
 def test_codes_are_exact_and_the_gain_is_what_the_sweeps_lower():
     found, data = descended(X, S, START, 2), descent.frame(X, S)
-    right = nonnegative_codes.of_rows(found.components, data.X)
+    right = nonnegative_codes.of_rows(found.components, data.X).codes
     np.testing.assert_allclose(found.codes, right, atol=1e-12)
     A, B = nonnegative_codes.products(found.codes, data.X, data.weight)
 
@@ -52,6 +56,27 @@ def test_codes_are_exact_and_the_gain_is_what_the_sweeps_lower():
     after, gain = descent.sweeps(A, B, found.components)
     np.testing.assert_allclose(gain, value(found.components) - value(after), rtol=1e-9)
     np.testing.assert_allclose(found.gain, gain, rtol=1e-6)
+
+
+@pytest.mark.parametrize("weight", [S, np.where(np.arange(25) == 7, 1e-20, S)])
+def test_an_unused_component_goes_where_equation_3_puts_it(weight):
+    H = np.stack([X.mean(axis=0)] * 2 + [np.zeros(6)])
+    H[:2] /= np.linalg.norm(H[:2], axis=1, keepdims=True)
+    far = np.where(np.arange(25)[:, None] == 7, 3 * X, X)
+    data = descent.frame(far, weight)
+    start, found = descended(far, weight, H, 0), descended(far, weight, H, 1)
+    w = far @ H[0]
+    swept = np.maximum(0, (weight * w) @ far / np.sum(weight * w**2))  # (2), of the one in use
+    missed = far - np.outer(w, swept)
+    lengths = np.linalg.norm(np.maximum(missed, 0), axis=1)
+    f = np.argmax(np.where(weight > 1e-15, lengths, 0))
+    right = np.maximum(missed[f], 0) / lengths[f]
+    np.testing.assert_allclose(found.components[1], right, atol=1e-12)
+    np.testing.assert_array_equal(found.components[2], 0)
+    old = weight @ np.sum((far - np.outer(w, H[0])) ** 2, axis=1) / 2
+    new = weight @ np.sum(missed**2, axis=1) / 2
+    gain = old - new + weight @ np.maximum(missed @ right, 0) ** 2 / 2
+    np.testing.assert_allclose(start.gain * data.unit, gain, rtol=1e-10)
 
 
 def test_no_step_raises_the_objective():
@@ -105,7 +130,7 @@ def test_a_negative_start_or_weight_proves_nothing():
 def test_sizes_that_cannot_be_are_refused():
     for k in (0, 7):
         with pytest.raises(ValueError, match=f"k must be from 1 to 6, .*got {k}"):
-            descent.descend(descent.sweeps, np.ones((k, 6)), descent.frame(X, S), 0.0, 3)
+            descent.descend(ahead, np.ones((k, 6)), descent.frame(X, S), 0.0, 3)
 
 
 def test_the_normal_form_leaves_a_row_of_zeros():

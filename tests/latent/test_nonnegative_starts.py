@@ -36,6 +36,15 @@ def test_random_starts_are_equation_2_for_different_rows():
     assert len(set(apart.argmin(axis=1))) == 5
 
 
+def test_random_starts_draw_rows_in_proportion_to_their_weights():
+    s = np.array([1.0, 2.0, 5.0])
+    keys = jax.random.split(KEY, 2000)
+    found = jax.vmap(lambda key: starts.init_random(key, X[:3], k=1, sample_weight=s))(keys)[:, 0]
+    candidates = unit(X[:3]) + unit(s @ X[:3])
+    drawn = np.linalg.norm(np.asarray(found)[:, None] - candidates[None], axis=2).argmin(axis=1)
+    np.testing.assert_allclose(np.bincount(drawn) / 2000, s / 8, atol=0.04)
+
+
 @pytest.mark.parametrize("make", [starts.init_svd, lambda X, **k: starts.init_random(KEY, X, **k)])
 def test_absent_rows_and_units_do_not_show(make):
     s = np.where(np.arange(30) < 3, 0, S)

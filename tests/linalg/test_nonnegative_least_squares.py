@@ -8,7 +8,7 @@ from scipy.optimize import nnls
 
 from mlmath.linalg import nonnegative_least_squares as nn
 
-minimize = jax.jit(nn.minimize)
+solve = jax.jit(nn.minimize)
 RNG = np.random.default_rng(0)
 
 
@@ -19,6 +19,10 @@ def problem(k, d, m, offset=0.0):
     A /= np.linalg.norm(A, axis=1, keepdims=True)
     b = rng.random((m, d)) * (rng.random((m, d)) < 0.5) + offset
     return A, b, A @ A.T, A @ b.T
+
+
+def minimize(G, C, start):
+    return solve(G, C, start).W
 
 
 def value(G, C, W):
@@ -91,3 +95,26 @@ def test_nan_stays_in_its_column():
     found = np.asarray(minimize(G, C, jnp.zeros_like(C)))
     assert np.isnan(found[:, 5]).any()
     assert np.isfinite(np.delete(found, 5, axis=1)).all()
+
+
+@pytest.mark.parametrize("power", [-83, 83])
+def test_squares_of_columns_need_not_be_numbers(power):
+    """Around 1e-25 and 1e25, where float32 has no squares."""
+    _, _, G, C = problem(8, 12, 60)
+    G, C, zero = (a.astype(np.float32) for a in (G, C, np.zeros_like(C)))
+    right = np.ldexp(minimize(G, C, zero), power)
+    np.testing.assert_array_equal(minimize(G, np.ldexp(C, power), zero), right)
+    near = minimize(G, np.ldexp(C, power), right)
+    np.testing.assert_allclose(near, right, rtol=1e-5)
+
+
+def test_what_the_steps_leave_comes_with_the_answer(monkeypatch):
+    _, _, G, C = problem(8, 12, 60, 1.0)
+    assert (np.asarray(solve(G, C, np.zeros_like(C)).gain) == 0).all()
+    monkeypatch.setattr(nn, "_SWEEPS", 2)
+    monkeypatch.setattr(nn, "_STEPS", 0)
+    W, gain = nn.minimize(G, 4 * C, np.zeros_like(C))
+    slope = 4 * C - G @ W
+    right = np.where((W > 0) | (slope > 0), slope**2 / (2 * np.diag(G)[:, None]), 0).max(axis=0)
+    np.testing.assert_allclose(gain, right, rtol=1e-9)
+    assert (right > 0).any()
