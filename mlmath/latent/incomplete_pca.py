@@ -106,7 +106,9 @@ def objective(
     sample_weight: Float[Real, " n"] | None = None,
 ) -> Float[Array, ""]:
     """Negative log-likelihood L, eq. (4), that :func:`fit` minimises."""
-    return parameter_expansion.surprise(_point_of(params), *_present(X, observed, sample_weight))
+    point, (X, M, weight) = _point_of(params), _present(X, observed, sample_weight)
+    rows = _within_range(X, M, weight, point.coefficients[:, 0], jnp.sqrt(point.noise))
+    return parameter_expansion.surprise(point, *rows, weight)
 
 
 @compiled(static=("k",))
@@ -163,6 +165,7 @@ def fit(
         tolerance = float(jnp.finfo(X.dtype).eps) ** (4 / 3)
     entries = lax.stop_gradient(weight @ M)
     center, unit = lax.stop_gradient(_frame(X, M, weight))
+    X, M = _within_range(X, M, weight, center, unit)
     Z = M * (X - center[None]) / unit
     null = jnp.sum(entries) / 2 * (1 + math.log(2 * math.pi))
     last = parameter_expansion.minimise(
@@ -189,6 +192,14 @@ def _present(X, observed, sample_weight):
     M = jnp.ones_like(X) if observed is None else jnp.asarray(observed, X.dtype)
     X, weight = present_rows(jnp.where(M != 0, X, 0), sample_weight)
     return X, M, jnp.where((M != 0).any(axis=1), weight, 0)
+
+
+def _within_range(X, M, weight, center, unit):
+    """Rows, of which those of weight 0 observe nothing if squares of theirs may overflow."""
+    away = jnp.where(M != 0, jnp.abs(X - center[None]), 0)
+    far = ~(away <= jnp.finfo(X.dtype).max ** 0.25 * unit).all(axis=1)
+    absent = (far & (weight == 0))[:, None]
+    return jnp.where(absent, 0, X), jnp.where(absent, 0, M)
 
 
 def _point_of(params):
@@ -225,6 +236,6 @@ def _column_means(X, M, weight):
 def _frame(X, M, weight):
     """Means of the columns, and the deviation of the entries from them."""
     center = _column_means(X, M, weight)
-    Z = M * jnp.where(weight == 0, 0, 1)[:, None] * (X - center[None])
+    Z = jnp.where((M == 0) | (weight == 0)[:, None], 0, X - center[None])
     unit = magnitude(Z)
     return center, unit * jnp.sqrt(weight @ jnp.sum((Z / unit) ** 2, axis=1) / jnp.sum(weight @ M))

@@ -254,3 +254,52 @@ def test_masks_in_lanes_are_a_loop():
     for lane, observed in enumerate(masks):
         same(jax.tree.map(lambda a, lane=lane: a[lane], lanes), refit(observed=observed))
     assert incomplete_pca.fit._cache_size() <= size + 1
+
+
+@pytest.mark.parametrize(("dtype", "far"), [(np.float32, 3e38), (float, 1e200)])
+def test_a_row_of_weight_0_may_be_so_far_that_its_square_overflows(dtype, far):
+    start, X, s = some(), IRIS.astype(dtype), WEIGHT.astype(dtype)
+    start = incomplete_pca.Params(*(np.asarray(a, dtype) for a in start))
+    X, s = np.concatenate([X, np.full((1, 4), far, dtype)]), np.append(s, dtype(0))
+    observed = np.concatenate([SEEN, [[True, False, True, True]]])
+
+    def found(X, s, observed):
+        slope = jax.jacrev(lambda s: refit(X, observed, s, start=start).params)(s)
+        right = jax.grad(lambda s: incomplete_pca.objective(
+            start, X, observed=observed, sample_weight=s))(s)  # fmt: skip
+        return refit(X, observed, s, start=start), slope, right
+
+    ours, (theirs, *slopes) = found(X, s, observed), found(X[:-1], s[:-1], observed[:-1])
+    tolerance = 1e-3 if dtype == np.float32 else 1e-7
+    assert ours[0].certificate.converged
+    for a, b in zip(ours[0].params, theirs.params, strict=True):
+        np.testing.assert_allclose(a, b, rtol=tolerance)
+    for a, b in zip(jax.tree.leaves(ours[1:]), jax.tree.leaves(slopes), strict=True):
+        np.testing.assert_allclose(a[..., :-1], b, rtol=10 * tolerance, atol=10 * tolerance)
+
+
+def test_a_row_of_weight_0_that_is_far_but_not_that_far_keeps_its_influence():
+    X = np.concatenate([IRIS, np.full((1, 4), 1e6)])
+    observed, s = np.concatenate([SEEN, np.ones((1, 4), bool)]), np.append(WEIGHT, 0.0)
+    params = some()
+    slope = jax.grad(lambda s: incomplete_pca.objective(
+        params, X, observed=observed, sample_weight=s))(s)  # fmt: skip
+    right = -incomplete_pca.log_prob(params, X[-1], observed[-1])
+    np.testing.assert_allclose(slope[-1], right)
+    of_fit = jax.grad(lambda s: refit(X, observed, s).certificate.objective)(s)[-1]
+    np.testing.assert_allclose(
+        of_fit, -incomplete_pca.log_prob(refit().params, X[-1], observed[-1])
+    )
+
+
+def test_a_row_of_weight_0_may_observe_a_column_of_unknown_mean():
+    params = some()._replace(mean=np.array([1.0, np.nan, 2.0, 3.0]))
+    observed = SEEN & (np.arange(4) != 1)
+    s, more = np.where(np.arange(len(IRIS)) == 0, 0, WEIGHT), observed.copy()
+    more[0, 1] = True
+    found, right = (
+        incomplete_pca.objective(params, IRIS, observed=o, sample_weight=s)
+        for o in (more, observed)
+    )
+    assert np.isfinite(right)
+    np.testing.assert_allclose(found, right)
