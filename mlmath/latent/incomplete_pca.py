@@ -27,6 +27,7 @@ Where every entry is observed it is that of ``probabilistic_pca.fit``, which tak
 that observes nothing changes nothing. Of a column that nobody observes nothing is known: its mean
 is NaN, its loadings are 0. Derivatives are those of the point where ∇L = 0, rotations of W held,
 by conjugate gradients; equal lengths of W have none.
+Of L they are the partial ones (envelope theorem), also where steps end early.
 
 Time O(n(dk² + k³)) per step, memory O(nd + dk²) and n_B k² for a block of n_B rows (on an
 accelerator all, and for derivatives: ``linalg.gram``).
@@ -62,7 +63,7 @@ from jaxtyping import Array, Bool, Float
 from mlmath.arrays import Count, Real, Scalar
 from mlmath.certificate import Certificate, certify
 from mlmath.compiled import compiled
-from mlmath.latent import parameter_expansion, probabilistic_pca
+from mlmath.latent import alternating, parameter_expansion, probabilistic_pca
 from mlmath.latent.parameter_expansion import Point
 from mlmath.latent.probabilistic_pca import Params
 from mlmath.linalg import spectra
@@ -76,7 +77,7 @@ class Fit(NamedTuple):
     """Outcome of :func:`fit`."""
 
     params: Params
-    certificate: Certificate  # gap: what the next step is sure to gain, eq. (8)
+    certificate: Certificate  # gap: (7) of ``parameter_expansion`` / (L(null) − L + (7))
 
 
 def log_prob(params: Params, x: Float[Real, " d"], observed: Bool[Real, " d"]) -> Float[Array, ""]:
@@ -85,6 +86,7 @@ def log_prob(params: Params, x: Float[Real, " d"], observed: Bool[Real, " d"]) -
     return -parameter_expansion.surprise(_point_of(params), X, M, weight)
 
 
+@jax.default_matmul_precision("highest")
 def transform(
     params: Params, x: Float[Real, " d"], observed: Bool[Real, " d"]
 ) -> Float[Array, " k"]:
@@ -176,7 +178,7 @@ def fit(
     found = jax.tree.map(lambda a: a + 0 * last.value, found)
     point = _mapped(_principal(found), center, unit)
     certificate = certify(
-        parameter_expansion.surprise(point, X, M, weight),
+        alternating.stationary(_surprise, point, (M,), (X, weight)),
         jnp.where((weight >= 0).all(), last.excess, jnp.nan),
         jnp.maximum(null - last.value, 0) + last.excess,
         steps=last.steps,
@@ -184,6 +186,10 @@ def fit(
     )
     mean = jnp.where(entries == 0, jnp.nan, point.coefficients[:, 0])
     return Fit(Params(mean, point.coefficients[:, 1:].T, point.noise), certificate)
+
+
+def _surprise(point, M, X, weight):
+    return parameter_expansion.surprise(point, X, M, weight)
 
 
 def _present(X, observed, sample_weight):

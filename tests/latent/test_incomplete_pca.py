@@ -303,3 +303,22 @@ def test_a_row_of_weight_0_may_observe_a_column_of_unknown_mean():
     )
     assert np.isfinite(right)
     np.testing.assert_allclose(found, right)
+
+
+def test_the_objective_has_its_partial_derivatives_where_steps_stop_early():
+    start, X, s = some(), jnp.asarray(IRIS), jnp.asarray(WEIGHT)
+
+    def slope(max_steps):
+        value = lambda X, s: refit(X, s=s, max_steps=max_steps).certificate.objective  # noqa: E731
+        return jax.grad(value, (0, 1))(X, s)
+
+    for max_steps in (0, 3, 1000):
+        params = refit(start=start, max_steps=max_steps).params
+        right = jax.grad(
+            lambda X, s, params=params: incomplete_pca.objective(
+                params, X, observed=SEEN, sample_weight=s
+            ),
+            (0, 1),
+        )(X, s)
+        for a, b in zip(slope(max_steps), right, strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-8, atol=1e-8)
