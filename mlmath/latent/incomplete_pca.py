@@ -25,8 +25,8 @@ noise from loadings, as one each, the answer is one of many and has no derivativ
 The answer is rotated to where WWᵀ is diagonal and descends, with the signs of ``latent.pca``.
 Where every entry is observed it is that of ``probabilistic_pca.fit``, which takes no steps. A row
 that observes nothing changes nothing. Of a column that nobody observes nothing is known: its mean
-is NaN, its loadings are 0. Derivatives are those of the point where ∇L = 0, rotations of W held,
-by conjugate gradients; equal lengths of W have none.
+is NaN, its loadings are 0. Derivatives are those of the point where ∇L = 0, rotations of W held
+(``latent.horizontal_derivative``), by conjugate gradients; equal lengths of W have none.
 Of L they are the partial ones (envelope theorem), also where steps end early.
 
 Time O(n(dk² + k³)) per step, memory O(nd + dk²) and n_B k² for a block of n_B rows (on an
@@ -63,7 +63,12 @@ from jaxtyping import Array, Bool, Float
 from mlmath.arrays import Count, Real, Scalar
 from mlmath.certificate import Certificate, certify
 from mlmath.compiled import compiled
-from mlmath.latent import alternating, parameter_expansion, probabilistic_pca
+from mlmath.latent import (
+    alternating,
+    horizontal_derivative,
+    parameter_expansion,
+    probabilistic_pca,
+)
 from mlmath.latent.parameter_expansion import Point
 from mlmath.latent.probabilistic_pca import Params
 from mlmath.linalg import spectra
@@ -174,7 +179,7 @@ def fit(
         lax.stop_gradient(_start(params, center, unit, entries)), null, tolerance, max_steps,
         *lax.stop_gradient((Z, M, weight)),
     )  # fmt: skip
-    found = parameter_expansion.attached(_principal(last.point), Z, M, weight)
+    found = horizontal_derivative.attached(_principal(last.point), Z, M, weight)
     found = jax.tree.map(lambda a: a + 0 * last.value, found)
     point = _mapped(_principal(found), center, unit)
     certificate = certify(
