@@ -1,8 +1,8 @@
 """Steps of expectation–maximisation for probabilistic PCA with missing entries.
 
 The model of a row of which the entries in Oᵢ are observed, the mean t̂ᵢ and precision Aᵢ of t given
-these, the residual rᵢ and the density are (1)–(3) of ``latent.incomplete_pca``, and numbers go on
-from there; mᵢⱼ is 1 where j ∈ Oᵢ and else 0.
+these, the residual rᵢ and the density are (1)–(3) of ``latent.incomplete_pca``; here numbers go on
+from (3), and mᵢⱼ is 1 where j ∈ Oᵢ and else 0.
 
 With E the mean over t given row i, u = (1, t) and βⱼ = (μⱼ, wⱼ) a step solves for each column j
 a least squares problem over the rows that observe it; with N = Σᵢⱼ sᵢmᵢⱼ,
@@ -27,7 +27,8 @@ where rows lie in a plane, and σ² falls below (8ε)² of the mean square of th
 row with few entries has a pivot of Aᵢ below 16ε of what it is subtracted from.
 
 Time O(n(dk² + k³)) per step, memory O(nd), the sums (4), and n_B k² for a block of n_B rows (on an
-accelerator all: ``linalg.gram``). Derivatives of where the steps end: ``latent.horizontal_planes``.
+accelerator all, and for derivatives: ``linalg.gram``). Derivatives of where the steps end are in
+``latent.horizontal_derivative``.
 
 >>> import jax.numpy as jnp
 >>> from mlmath.latent import parameter_expansion
