@@ -91,13 +91,13 @@ def log_prob(params: Params, x: Float[Real, " d"], observed: Bool[Real, " d"]) -
     return -parameter_expansion.surprise(_point_of(params), X, M, weight)
 
 
-@jax.default_matmul_precision("highest")
 def transform(
     params: Params, x: Float[Real, " d"], observed: Bool[Real, " d"]
 ) -> Float[Array, " k"]:
     """Mean t̂ of t given the observed entries of ONE example, eq. (2)."""
     X, M, _ = _present(jnp.asarray(x)[None], jnp.asarray(observed)[None], None)
-    return parameter_expansion.given(_point_of(params), X, M)[0][0]
+    with jax.default_matmul_precision("highest"):
+        return parameter_expansion.given(_point_of(params), X, M)[0][0]
 
 
 def impute(params: Params, x: Float[Real, " d"], observed: Bool[Real, " d"]) -> Float[Array, " d"]:
@@ -114,8 +114,8 @@ def objective(
 ) -> Float[Array, ""]:
     """Negative log-likelihood L, eq. (4), that :func:`fit` minimises."""
     point, (X, M, weight) = _point_of(params), _present(X, observed, sample_weight)
-    rows = _within_range(X, M, weight, point.coefficients[:, 0], jnp.sqrt(point.noise))
-    return parameter_expansion.surprise(point, *rows, weight)
+    X, M = _within_range(X, M, weight, point.coefficients[:, 0], jnp.sqrt(point.noise))
+    return parameter_expansion.surprise(point, X, M, weight)
 
 
 @compiled(static=("k",))

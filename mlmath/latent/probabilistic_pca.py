@@ -91,26 +91,25 @@ class Fit(NamedTuple):
     certificate: Certificate  # gap: bound (7) / (L(null) − L + (7))
 
 
-@jax.default_matmul_precision("highest")
 def log_prob(params: Params, x: Float[Real, " d"]) -> Float[Array, ""]:
     """Log density of ONE example, eq. (4)."""
     k, d = params.loadings.shape
-    t, L = _latent(params, x)
-    outside = x - inverse(params, t)
-    logs = 2 * jnp.sum(jnp.log(jnp.diagonal(L))) + (d - k) * jnp.log(params.noise)
-    return -(d * math.log(2 * math.pi) + logs + outside @ outside / params.noise + t @ t) / 2
+    with jax.default_matmul_precision("highest"):
+        t, L = _latent(params, x)
+        outside = x - inverse(params, t)
+        logs = 2 * jnp.sum(jnp.log(jnp.diagonal(L))) + (d - k) * jnp.log(params.noise)
+        return -(d * math.log(2 * math.pi) + logs + outside @ outside / params.noise + t @ t) / 2
 
 
-@jax.default_matmul_precision("highest")
 def transform(params: Params, x: Float[Real, " d"]) -> Float[Array, " k"]:
     """Mean t̂ of t given ONE example, eq. (3)."""
-    return _latent(params, x)[0]
+    with jax.default_matmul_precision("highest"):
+        return _latent(params, x)[0]
 
 
-@jax.default_matmul_precision("highest")
 def inverse(params: Params, t: Float[Real, " k"]) -> Float[Array, " d"]:
     """Mean μ + Wᵀt of the rows with ONE t, eq. (1)."""
-    return params.mean + jnp.matmul(t, params.loadings)
+    return params.mean + jnp.matmul(t, params.loadings, precision="highest")
 
 
 def sample(key: Key, params: Params) -> Float[Array, " d"]:
@@ -122,7 +121,6 @@ def sample(key: Key, params: Params) -> Float[Array, " d"]:
     return inverse(params, t) + jnp.sqrt(params.noise) * noise
 
 
-@jax.default_matmul_precision("highest")
 def objective(
     params: Params, X: Float[Real, "n d"], *, sample_weight: Float[Real, " n"] | None = None
 ) -> Float[Array, ""]:
@@ -132,7 +130,7 @@ def objective(
     limit = jnp.finfo(X.dtype).max ** 0.25 * jnp.sqrt(params.noise)  # beyond, squares may overflow
     far = ~(jnp.abs(X - params.mean[None]) <= limit).all(axis=1)
     X = jnp.where((far & (weight == 0))[:, None], params.mean[None], X)
-    return -weight @ jax.vmap(log_prob, (None, 0))(params, X)
+    return -jnp.matmul(weight, jax.vmap(log_prob, (None, 0))(params, X), precision="highest")
 
 
 @compiled(static=("k",))
