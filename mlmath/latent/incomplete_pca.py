@@ -25,8 +25,9 @@ noise from loadings, as one each, the answer is one of many and has no derivativ
 The answer is rotated to where WWᵀ is diagonal and descends, with the signs of ``latent.pca``.
 Where every entry is observed it is that of ``probabilistic_pca.fit``, which takes no steps. A row
 that observes nothing changes nothing. Of a column that nobody observes nothing is known: its mean
-is NaN, its loadings are 0. Derivatives are those of the point where ∇L = 0, rotations of W held,
-by conjugate gradients; equal lengths of W have none.
+is NaN, its loadings are 0. Derivatives are those of the point where ∇L = 0, rotations of W held
+(``latent.horizontal_derivative``), by conjugate gradients; equal lengths of W have none.
+Of L they are the partial ones (envelope theorem), also where steps end early.
 
 Time O(n(dk² + k³)) per step, memory O(nd + dk²) and n_B k² for a block of n_B rows (on an
 accelerator all, and for derivatives: ``linalg.gram``).
@@ -62,7 +63,12 @@ from jaxtyping import Array, Bool, Float
 from mlmath.arrays import Count, Real, Scalar
 from mlmath.certificate import Certificate, certify
 from mlmath.compiled import compiled
-from mlmath.latent import parameter_expansion, probabilistic_pca
+from mlmath.latent import (
+    alternating,
+    horizontal_derivative,
+    parameter_expansion,
+    probabilistic_pca,
+)
 from mlmath.latent.parameter_expansion import Point
 from mlmath.latent.probabilistic_pca import Params
 from mlmath.linalg import spectra
@@ -76,7 +82,7 @@ class Fit(NamedTuple):
     """Outcome of :func:`fit`."""
 
     params: Params
-    certificate: Certificate  # gap: what the next step is sure to gain, eq. (8)
+    certificate: Certificate  # gap: (7) of ``parameter_expansion`` / (L(null) − L + (7))
 
 
 def log_prob(params: Params, x: Float[Real, " d"], observed: Bool[Real, " d"]) -> Float[Array, ""]:
@@ -90,7 +96,8 @@ def transform(
 ) -> Float[Array, " k"]:
     """Mean t̂ of t given the observed entries of ONE example, eq. (2)."""
     X, M, _ = _present(jnp.asarray(x)[None], jnp.asarray(observed)[None], None)
-    return parameter_expansion.given(_point_of(params), X, M)[0][0]
+    with jax.default_matmul_precision("highest"):
+        return parameter_expansion.given(_point_of(params), X, M)[0][0]
 
 
 def impute(params: Params, x: Float[Real, " d"], observed: Bool[Real, " d"]) -> Float[Array, " d"]:
@@ -106,7 +113,9 @@ def objective(
     sample_weight: Float[Real, " n"] | None = None,
 ) -> Float[Array, ""]:
     """Negative log-likelihood L, eq. (4), that :func:`fit` minimises."""
-    return parameter_expansion.surprise(_point_of(params), *_present(X, observed, sample_weight))
+    point, (X, M, weight) = _point_of(params), _present(X, observed, sample_weight)
+    X, M = _within_range(X, M, weight, point.coefficients[:, 0], jnp.sqrt(point.noise))
+    return parameter_expansion.surprise(point, X, M, weight)
 
 
 @compiled(static=("k",))
@@ -163,17 +172,18 @@ def fit(
         tolerance = float(jnp.finfo(X.dtype).eps) ** (4 / 3)
     entries = lax.stop_gradient(weight @ M)
     center, unit = lax.stop_gradient(_frame(X, M, weight))
+    X, M = _within_range(X, M, weight, center, unit)
     Z = M * (X - center[None]) / unit
     null = jnp.sum(entries) / 2 * (1 + math.log(2 * math.pi))
     last = parameter_expansion.minimise(
         lax.stop_gradient(_start(params, center, unit, entries)), null, tolerance, max_steps,
         *lax.stop_gradient((Z, M, weight)),
     )  # fmt: skip
-    found = parameter_expansion.attached(_principal(last.point), Z, M, weight)
+    found = horizontal_derivative.attached(_principal(last.point), Z, M, weight)
     found = jax.tree.map(lambda a: a + 0 * last.value, found)
     point = _mapped(_principal(found), center, unit)
     certificate = certify(
-        parameter_expansion.surprise(point, X, M, weight),
+        alternating.stationary(_surprise, point, (M,), (X, weight)),
         jnp.where((weight >= 0).all(), last.excess, jnp.nan),
         jnp.maximum(null - last.value, 0) + last.excess,
         steps=last.steps,
@@ -183,12 +193,24 @@ def fit(
     return Fit(Params(mean, point.coefficients[:, 1:].T, point.noise), certificate)
 
 
+def _surprise(point, M, X, weight):
+    return parameter_expansion.surprise(point, X, M, weight)
+
+
 def _present(X, observed, sample_weight):
     """Entries that count as finite numbers, m, and the weights of rows that observe something."""
     X = jnp.asarray(X)
     M = jnp.ones_like(X) if observed is None else jnp.asarray(observed, X.dtype)
     X, weight = present_rows(jnp.where(M != 0, X, 0), sample_weight)
     return X, M, jnp.where((M != 0).any(axis=1), weight, 0)
+
+
+def _within_range(X, M, weight, center, unit):
+    """Rows, of which those of weight 0 observe nothing if squares of theirs may overflow."""
+    away = jnp.where(M != 0, jnp.abs(X - center[None]), 0)
+    far = ~(away <= jnp.finfo(X.dtype).max ** 0.25 * unit).all(axis=1)
+    absent = (far & (weight == 0))[:, None]
+    return jnp.where(absent, 0, X), jnp.where(absent, 0, M)
 
 
 def _point_of(params):
@@ -225,6 +247,6 @@ def _column_means(X, M, weight):
 def _frame(X, M, weight):
     """Means of the columns, and the deviation of the entries from them."""
     center = _column_means(X, M, weight)
-    Z = M * jnp.where(weight == 0, 0, 1)[:, None] * (X - center[None])
+    Z = jnp.where((M == 0) | (weight == 0)[:, None], 0, X - center[None])
     unit = magnitude(Z)
     return center, unit * jnp.sqrt(weight @ jnp.sum((Z / unit) ** 2, axis=1) / jnp.sum(weight @ M))

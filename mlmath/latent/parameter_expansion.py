@@ -1,14 +1,8 @@
 """Steps of expectation–maximisation for probabilistic PCA with missing entries.
 
-Of row i the entries in Oᵢ are observed, mᵢⱼ = 1 where j ∈ Oᵢ and else 0, dᵢ of them. The model is
-
-    x_O = μ_O + W_Oᵀt + σ ε,    t ~ N(0, I_k),  ε ~ N(0, I)                     (1)
-
-where W_O has the columns of W ∈ ℝᵏˣᵈ in Oᵢ. The precision Aᵢ of t given x_O, its mean, and the
-density are
-
-    Aᵢ = I + W_OW_Oᵀ/σ²,    t̂ᵢ = Aᵢ⁻¹W_O(x − μ)_O/σ²,    rᵢ = x_O − μ_O − W_Oᵀt̂ᵢ       (2)
-    −2 log p(x_O) = dᵢ log 2πσ² + log det Aᵢ + ‖rᵢ‖²/σ² + ‖t̂ᵢ‖²                      (3)
+The model of a row of which the entries in Oᵢ are observed, the mean t̂ᵢ and precision Aᵢ of t given
+these, the residual rᵢ and the density are (1)–(3) of ``latent.incomplete_pca``; here numbers go on
+from (3), and mᵢⱼ is 1 where j ∈ Oᵢ and else 0.
 
 With E the mean over t given row i, u = (1, t) and βⱼ = (μⱼ, wⱼ) a step solves for each column j
 a least squares problem over the rows that observe it; with N = Σᵢⱼ sᵢmᵢⱼ,
@@ -32,17 +26,9 @@ rounding, and 0. A step to numbers that are not finite is not taken, and its gai
 where rows lie in a plane, and σ² falls below (8ε)² of the mean square of the entries; and where a
 row with few entries has a pivot of Aᵢ below 16ε of what it is subtracted from.
 
-By Fisher's identity the gradient of L is −gⱼ/σ² in βⱼ and ½(N − Σᵢⱼ sᵢmᵢⱼE[(xᵢⱼ − βⱼᵀu)²]/σ²) in
-log σ². The derivative of the answer is that of the point where it is 0, in the coordinates z, ζ of
-βⱼ + σLⱼ⁻ᵀzⱼ and σ²e^{ζ√(2/N)}, Gⱼ = LⱼLⱼᵀ, in which the Hessian of what a step minimises is 1.
-Rotations of W leave L alone: of the change δ of W the part that rotates it is held by adding
-
-    ½ Σ_{a<b} (S/σ²) (Wδᵀ − δWᵀ)²_{ab} / (‖w_a‖² + ‖w_b‖²)      w_a, w_b rows of W    (8)
-
-with which the Hessian is regular, and which is 0 at one of the rotations of each minimum.
-
 Time O(n(dk² + k³)) per step, memory O(nd), the sums (4), and n_B k² for a block of n_B rows (on an
-accelerator all, and for derivatives: ``linalg.gram``).
+accelerator all, and for derivatives: ``linalg.gram``). Derivatives of where the steps end are in
+``latent.horizontal_derivative``.
 
 >>> import jax.numpy as jnp
 >>> from mlmath.latent import parameter_expansion
@@ -73,15 +59,24 @@ from jax.scipy.linalg import solve_triangular
 from jaxtyping import Array, Float, Int
 
 from mlmath.arrays import Count, Real, Scalar
-from mlmath.calculus import implicit
 from mlmath.calculus.log1pmx import log1pmx
 from mlmath.linalg import gram
 
-__all__ = ["Point", "State", "attached", "evaluated", "given", "minimise", "surprise"]
+__all__ = [
+    "Point",
+    "State",
+    "Sums",
+    "evaluated",
+    "factors",
+    "given",
+    "minimise",
+    "sums",
+    "surprise",
+]
 
 
 class Point(NamedTuple):
-    """The model (1)."""
+    """The model, (1) of ``incomplete_pca``."""
 
     coefficients: Float[Array, "d p"]  # βⱼ = (μⱼ, wⱼ) in row j, p = k + 1
     noise: Float[Array, ""]  # σ²
@@ -97,7 +92,9 @@ class State(NamedTuple):
     steps: Int[Array, ""]
 
 
-class _Sums(NamedTuple):
+class Sums(NamedTuple):
+    """What one pass over the rows adds up, eq. (4), S in the first of the moments."""
+
     moments: Float[Array, "e q"]  # upper triangles of G₀, G₁, …
     pull: Float[Array, "d p"]  # gⱼ
     squares: Float[Array, ""]  # Σᵢⱼ sᵢmᵢⱼ E[(xᵢⱼ − βⱼᵀu)²]
@@ -131,27 +128,42 @@ def surprise(
         return _over_rows(_surprise, point, X, M, weight)
 
 
+def sums(
+    point: Point, X: Float[Real, "n d"], M: Float[Real, "n d"], weight: Float[Real, " n"]
+) -> Sums:
+    """Sums (4) of finite rows, what a step starts from."""
+    return _over_rows(_sums, point, X, M, weight)
+
+
+def factors(found: Sums, point: Point) -> Float[Array, "e p p"]:
+    """Cholesky factors of G₀, G₁, …; the identity for a column that nobody observes."""
+    p = point.coefficients.shape[1]
+    G = jnp.asarray(found.moments)[:, _triangle(p)[2]]
+    empty = (jnp.asarray(found.moments)[:, 0] == 0)[:, None, None]
+    return jnp.linalg.cholesky(jnp.where(empty, jnp.eye(p, dtype=G.dtype)[None], G))
+
+
 def evaluated(
     point: Point, X: Float[Real, "n d"], M: Float[Real, "n d"], weight: Float[Real, " n"]
 ) -> State:
     """The step (4)–(6) from a point, by one pass over the rows, and what it is sure to gain (7)."""
-    sums = _over_rows(_sums, point, X, M, weight)
-    L = _factors(sums, point)
-    root = solve_triangular(L[1:], sums.pull[:, :, None], lower=True)
+    now = sums(point, X, M, weight)
+    L = factors(now, point)
+    root = solve_triangular(L[1:], now.pull[:, :, None], lower=True)
     step = solve_triangular(L[1:], root, lower=True, trans=1)[:, :, 0]
-    total = sums.moments[0, 0]
+    total = now.moments[0, 0]
     expansion = L[0] / jnp.sqrt(total)
     gained = jnp.sum(root**2)
-    left, rounding = sums.squares - gained, (8 * jnp.finfo(gained.dtype).eps) ** 2
-    noise = jnp.where(left > rounding * sums.size, left, jnp.nan) / sums.entries
+    left, rounding = now.squares - gained, (8 * jnp.finfo(gained.dtype).eps) ** 2
+    noise = jnp.where(left > rounding * now.size, left, jnp.nan) / now.entries
     pivots = jnp.diagonal(expansion)
     below = jnp.sum(jnp.tril(expansion, -1) ** 2) - jnp.sum(log1pmx(pivots**2 - 1))
-    excess = gained / point.noise - sums.entries * log1pmx(noise / point.noise - 1) + total * below
+    excess = gained / point.noise - now.entries * log1pmx(noise / point.noise - 1) + total * below
     return State(
         point,
         Point((point.coefficients + step) @ expansion, noise),
-        sums.value,
-        jnp.where(jnp.abs(excess) / 2 <= rounding * sums.entries, 0, excess / 2),
+        now.value,
+        jnp.where(jnp.abs(excess) / 2 <= rounding * now.entries, 0, excess / 2),
         jnp.asarray(0),
     )
 
@@ -190,37 +202,6 @@ def minimise(
     return lax.while_loop(going, step, evaluated(start, X, M, weight))
 
 
-def attached(
-    point: Point, X: Float[Real, "n d"], M: Float[Real, "n d"], weight: Float[Real, " n"]
-) -> Point:
-    """Point with WWᵀ diagonal, with the derivative of ∇L = 0 in X and the weights."""
-    point, fixed = lax.stop_gradient((point, (X, M, weight)))
-    coefficients, noise = point
-    sums = _over_rows(_sums, point, *fixed)
-    L, total = _factors(sums, point)[1:], sums.moments[0, 0]
-    W, deviation, unit = coefficients[:, 1:], jnp.sqrt(noise), jnp.sqrt(2 / sums.entries)
-    lengths = jnp.sum(W**2, axis=0)
-    together = lengths[:, None] + lengths[None]
-    stiffness = jnp.where(together == 0, 0, total / noise / jnp.where(together == 0, 1, together))
-
-    def moved(z):
-        change = solve_triangular(L, z[0][:, :, None], lower=True, trans=1)[:, :, 0]
-        return Point(coefficients + deviation * change, noise * jnp.exp(unit * z[1]))
-
-    @jax.default_matmul_precision("highest")
-    def slope(z, X, weight):
-        there = moved(z)
-        now = _over_rows(_sums, there, X, fixed[1], weight)
-        turn = W.T @ (there.coefficients[:, 1:] - W)
-        held = jnp.pad(W @ (stiffness * (turn - turn.T)), ((0, 0), (1, 0)))
-        down = held - now.pull / there.noise
-        down = solve_triangular(L, down[:, :, None], lower=True)[:, :, 0]
-        return deviation * down, unit / 2 * (now.entries - now.squares / there.noise)
-
-    zero = jnp.zeros_like(coefficients), jnp.zeros_like(noise)
-    return moved(implicit.attach_symmetric(slope, zero, X, weight))
-
-
 def _triangle(k):
     """Places of the upper triangle of k × k numbers, and the place of each number among them."""
     i, j = np.triu_indices(k)
@@ -250,7 +231,7 @@ def _value(point, M, weight, t, residual, inverse):
 
 
 def _sums(X, M, weight, point):
-    """Sums (4) of one block of rows."""
+    """:func:`sums` of one block of rows."""
     t, residual, inverse = given(point, X, M)
     W = point.coefficients[:, 1:]
     i, j, place = _triangle(W.shape[1])
@@ -264,13 +245,4 @@ def _sums(X, M, weight, point):
     squares = jnp.sum(seen * residual**2) + jnp.sum(W * spread_w)
     moments = jnp.concatenate([first, second + spread], axis=1)
     value = _value(point, M, weight, t, residual, inverse)
-    return _Sums(moments, pull, squares, jnp.sum(seen), jnp.sum(seen * X**2), value)
-
-
-def _factors(sums, point):
-    """Cholesky factors of G₀, G₁, …; the identity for a column that nobody observes."""
-    k = point.coefficients.shape[1]
-    place = _triangle(k)[2]
-    G = sums.moments[:, place]
-    empty = (sums.moments[:, 0] == 0)[:, None, None]
-    return jnp.linalg.cholesky(jnp.where(empty, jnp.eye(k, dtype=G.dtype)[None], G))
+    return Sums(moments, pull, squares, jnp.sum(seen), jnp.sum(seen * X**2), value)

@@ -94,20 +94,22 @@ class Fit(NamedTuple):
 def log_prob(params: Params, x: Float[Real, " d"]) -> Float[Array, ""]:
     """Log density of ONE example, eq. (4)."""
     k, d = params.loadings.shape
-    t, L = _latent(params, x)
-    outside = x - inverse(params, t)
-    logs = 2 * jnp.sum(jnp.log(jnp.diagonal(L))) + (d - k) * jnp.log(params.noise)
-    return -(d * math.log(2 * math.pi) + logs + outside @ outside / params.noise + t @ t) / 2
+    with jax.default_matmul_precision("highest"):
+        t, L = _latent(params, x)
+        outside = x - inverse(params, t)
+        logs = 2 * jnp.sum(jnp.log(jnp.diagonal(L))) + (d - k) * jnp.log(params.noise)
+        return -(d * math.log(2 * math.pi) + logs + outside @ outside / params.noise + t @ t) / 2
 
 
 def transform(params: Params, x: Float[Real, " d"]) -> Float[Array, " k"]:
     """Mean t̂ of t given ONE example, eq. (3)."""
-    return _latent(params, x)[0]
+    with jax.default_matmul_precision("highest"):
+        return _latent(params, x)[0]
 
 
 def inverse(params: Params, t: Float[Real, " k"]) -> Float[Array, " d"]:
     """Mean μ + Wᵀt of the rows with ONE t, eq. (1)."""
-    return params.mean + jnp.matmul(t, params.loadings)
+    return params.mean + jnp.matmul(t, params.loadings, precision="highest")
 
 
 def sample(key: Key, params: Params) -> Float[Array, " d"]:
@@ -124,7 +126,11 @@ def objective(
 ) -> Float[Array, ""]:
     """Negative log-likelihood L, eq. (5), that :func:`fit` minimises."""
     X, weight = present_rows(X, sample_weight)
-    return -weight @ jax.vmap(log_prob, (None, 0))(params, X)
+    params = jax.tree.map(jnp.asarray, params)
+    limit = jnp.finfo(X.dtype).max ** 0.25 * jnp.sqrt(params.noise)  # beyond, squares may overflow
+    far = ~(jnp.abs(X - params.mean[None]) <= limit).all(axis=1)
+    X = jnp.where((far & (weight == 0))[:, None], params.mean[None], X)
+    return -jnp.matmul(weight, jax.vmap(log_prob, (None, 0))(params, X), precision="highest")
 
 
 @compiled(static=("k",))

@@ -254,3 +254,75 @@ def test_masks_in_lanes_are_a_loop():
     for lane, observed in enumerate(masks):
         same(jax.tree.map(lambda a, lane=lane: a[lane], lanes), refit(observed=observed))
     assert incomplete_pca.fit._cache_size() <= size + 1
+
+
+@pytest.mark.parametrize(("dtype", "far"), [(np.float32, 3e38), (float, 1e200)])
+def test_a_row_of_weight_0_may_be_so_far_that_its_square_overflows(dtype, far):
+    start = incomplete_pca.Params(*(np.asarray(a, dtype) for a in some()))
+    observed = np.concatenate([SEEN, [[True, False, True, True]]])
+
+    @jax.jit
+    def numbers(X, s):
+        def value(s):
+            found = refit(X, observed, s, start=start)
+            right = incomplete_pca.objective(start, X, observed=observed, sample_weight=s)
+            return right + 100 * found.params.noise, found
+
+        (value, found), slope = jax.value_and_grad(value, has_aux=True)(s)
+        return value, found.params, slope[:-1], found.certificate.converged
+
+    s = np.append(WEIGHT, 0).astype(dtype)
+    *ours, theirs = (
+        numbers(np.concatenate([IRIS, np.full((1, 4), last)]).astype(dtype), s)
+        for last in (far, np.nan)
+    )
+    assert ours[0][-1]
+    tolerance = 1e-3 if dtype == np.float32 else 1e-7
+    for a, b in zip(jax.tree.leaves(ours[0]), jax.tree.leaves(theirs), strict=True):
+        np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance)
+
+
+def test_a_row_of_weight_0_that_is_far_but_not_that_far_keeps_its_influence():
+    X = np.concatenate([IRIS, np.full((1, 4), 1e6)])
+    observed, s = np.concatenate([SEEN, np.ones((1, 4), bool)]), np.append(WEIGHT, 0.0)
+    params = some()
+    slope = jax.grad(lambda s: incomplete_pca.objective(
+        params, X, observed=observed, sample_weight=s))(s)  # fmt: skip
+    right = -incomplete_pca.log_prob(params, X[-1], observed[-1])
+    np.testing.assert_allclose(slope[-1], right)
+    of_fit = jax.grad(lambda s: refit(X, observed, s).certificate.objective)(s)[-1]
+    np.testing.assert_allclose(
+        of_fit, -incomplete_pca.log_prob(refit().params, X[-1], observed[-1])
+    )
+
+
+def test_a_row_of_weight_0_may_observe_a_column_of_unknown_mean():
+    params = some()._replace(mean=np.array([1.0, np.nan, 2.0, 3.0]))
+    observed = SEEN & (np.arange(4) != 1)
+    s, more = np.where(np.arange(len(IRIS)) == 0, 0, WEIGHT), observed.copy()
+    more[0, 1] = True
+    found, right = (
+        incomplete_pca.objective(params, IRIS, observed=o, sample_weight=s)
+        for o in (more, observed)
+    )
+    assert np.isfinite(right)
+    np.testing.assert_allclose(found, right)
+
+
+def test_the_objective_has_its_partial_derivatives_where_steps_stop_early():
+    start, X, s = some(), jnp.asarray(IRIS), jnp.asarray(WEIGHT)
+
+    def slope(max_steps):
+        value = lambda X, s: refit(X, s=s, max_steps=max_steps).certificate.objective  # noqa: E731
+        return jax.grad(value, (0, 1))(X, s)
+
+    for max_steps in (0, 3, 1000):
+        params = refit(start=start, max_steps=max_steps).params
+        right = jax.grad(
+            lambda X, s, params=params: incomplete_pca.objective(
+                params, X, observed=SEEN, sample_weight=s
+            ),
+            (0, 1),
+        )(X, s)
+        for a, b in zip(slope(max_steps), right, strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-8, atol=1e-8)

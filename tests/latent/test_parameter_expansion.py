@@ -191,21 +191,3 @@ def test_blocks_of_rows_do_not_show_and_hold_the_memory(monkeypatch):
     whole = parameter_expansion.evaluated(point, *rows)
     for a, b in zip(jax.tree.leaves(blocks), jax.tree.leaves(whole), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12)
-
-
-def test_the_attached_point_is_the_point_and_its_derivative_holds_the_rotation():
-    _, X, M, weight = drawn(6)
-    start = Point(np.random.default_rng(1).normal(size=(D, K + 1)), np.asarray(1.0))
-    weight = np.where(M.any(axis=1), 1.0, 0)
-    found = parameter_expansion.minimise(start, 100.0, 0.0, 3000, X, M, weight).point
-
-    def along(X, move):
-        return jax.jvp(lambda X: parameter_expansion.attached(found, X, M, weight), (X,), (move,))
-
-    again, slope = jax.jit(along)(X, np.random.default_rng(2).normal(size=X.shape))
-    for a, b in zip(found, again, strict=True):
-        np.testing.assert_array_equal(a, b)
-    W, change = np.asarray(found.coefficients)[:, 1:], np.asarray(slope.coefficients)[:, 1:]
-    turn = W.T @ change
-    np.testing.assert_allclose(turn, turn.T, atol=1e-8)
-    assert np.abs(change).max() > 0.01

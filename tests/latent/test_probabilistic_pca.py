@@ -9,7 +9,7 @@ from sklearn.datasets import load_iris
 from sklearn.decomposition import PCA
 
 import mlmath
-from mlmath.latent import pca, probabilistic_pca
+from mlmath.latent import incomplete_pca, pca, probabilistic_pca
 
 IRIS = load_iris().data
 
@@ -139,3 +139,43 @@ def test_round_rows_prove_nothing_for_every_plane_is_as_good():
     certificate = probabilistic_pca.fit(corners, k=2).certificate
     assert not certificate.converged
     assert jnp.isnan(certificate.gap) or certificate.gap > 0.1
+
+
+def test_densities_and_means_are_at_full_precision_of_products():
+    params, x = some(), jnp.asarray(IRIS[0])
+    X, seen = jnp.asarray(IRIS), jnp.ones(4, bool)
+    programs = (
+        jax.make_jaxpr(probabilistic_pca.objective)(params, X),
+        *(
+            jax.make_jaxpr(f)(params, x)
+            for f in (probabilistic_pca.log_prob, probabilistic_pca.transform)
+        ),
+        jax.make_jaxpr(probabilistic_pca.inverse)(params, x[:2]),
+        jax.make_jaxpr(incomplete_pca.objective)(params, X),
+        *(
+            jax.make_jaxpr(f)(params, x, seen)
+            for f in (incomplete_pca.log_prob, incomplete_pca.transform, incomplete_pca.impute)
+        ),
+    )
+    for program in map(str, programs):
+        products = program.count("dot_general[")
+        assert 0 < products == program.count("precision=(Precision.HIGHEST, Precision.HIGHEST)")
+
+
+@pytest.mark.parametrize(("dtype", "far"), [(np.float32, 1e20), (float, 1e200)])
+def test_a_row_of_weight_0_may_be_so_far_that_its_square_overflows(dtype, far):
+    params = probabilistic_pca.Params(*(np.asarray(a, dtype) for a in some()))
+    X = np.concatenate([IRIS.astype(dtype), np.full((1, 4), far, dtype)])
+    s = np.append(weights().astype(dtype), dtype(0))
+    found, slope = jax.value_and_grad(
+        lambda params: probabilistic_pca.objective(params, X, sample_weight=s)
+    )(params)
+    right, right_slope = jax.value_and_grad(
+        lambda params: probabilistic_pca.objective(params, X[:-1], sample_weight=s[:-1])
+    )(params)
+    for a, b in zip((found, *slope), (right, *right_slope), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4)
+    ours = probabilistic_pca.fit(X, k=1, sample_weight=s).params
+    theirs = probabilistic_pca.fit(X[:-1], k=1, sample_weight=s[:-1]).params
+    for a, b in zip(ours, theirs, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-3)
