@@ -40,6 +40,7 @@ from jax.custom_batching import custom_vmap
 from jaxtyping import Array, Float, Int
 
 from mlmath.arrays import Real
+from mlmath.compiled import compiled
 from mlmath.linalg import distances
 from mlmath.linalg.nearest import nearest
 from mlmath.statistics.weights import present_rows, total
@@ -80,14 +81,20 @@ def objective(
 
 @custom_vmap
 def _nearest(C, x):
-    return nearest(x[None], C).indices[0]
+    return _indices(C, x[None])[0]
 
 
 @_nearest.def_vmap
 def _(size, batched, C, x):
     """Many examples of the same centroids are one search, whatever batches it."""
     if batched == [False, True]:
-        return nearest(x, C).indices, True
+        return _indices(C, x), True
     if batched == [True, False]:
         return lax.map(lambda one: _nearest(one, x), C), True
-    return jax.vmap(lambda C, x: nearest(x[None], C).indices[0])(C, x), True
+    return jax.vmap(lambda C, x: _indices(C, x[None])[0])(C, x), True
+
+
+@compiled()
+def _indices(C, X):
+    """Indices alone, so that nothing else is computed where nothing else is compiled."""
+    return nearest(X, C).indices
