@@ -6,6 +6,7 @@ import pytest
 from rich.console import Console
 
 from benchmarks import __main__ as table
+from benchmarks import scaling
 from benchmarks.cases import CASES
 
 _RESULTS = table.RESULTS / "cpu2.json"
@@ -85,3 +86,10 @@ def test_the_kept_results_are_of_these_cases_and_targets():
             asked.target_device,
         )
     assert _shown(kept["ridge"])
+
+
+def test_slopes_are_of_fits_that_took_their_steps(monkeypatch):
+    monkeypatch.setattr(scaling, "_ROWS", (1_000, 2_000))
+    found = scaling._scaled(scaling.FITS["kmeans"])
+    assert found["steps"] == (scaling._STEPS, scaling._STEPS)
+    assert found["share_of_products"] > 0
