@@ -1,4 +1,4 @@
-"""``rows``: a function of one example over many."""
+"""``rows``: a function of one example over many; ``parts``: rows in equal parts."""
 
 import jax
 import jax.numpy as jnp
@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import mlmath
+from mlmath import arrays
 from mlmath.linear import ridge
 
 PARAMS = ridge.Params(jnp.array([1.0, -2.0]), jnp.array(0.5))
@@ -47,3 +48,12 @@ def test_blocks_bound_the_memory():
         return program.memory_analysis().temp_size_in_bytes
 
     assert peak(batch_size=16) < 16 * 2**20
+
+
+@pytest.mark.parametrize("n", [1, 7, 840, 60_000, 1_008_000, 100_003])
+def test_parts_are_equal_and_each_device_holds_whole_ones(n):
+    many = arrays.parts(n)
+    assert n % many == 0
+    assert many <= 64
+    devices = jax.device_count()
+    assert many % np.gcd(n, devices) == 0
