@@ -28,6 +28,9 @@ def main():
     parser.add_argument("--out", type=Path, help="JSON file; in results/ if not given")
     options = parser.parse_args()
     if os.environ.get("MLMATH_DEVICES"):
+        import jax
+
+        jax.config.update("jax_num_cpu_devices", int(os.environ["MLMATH_DEVICES"]))
         print(_median(*_kmeans(100_000)))
         return
     found = {name: _scaled(make) for name, make in FITS.items()}
@@ -80,7 +83,6 @@ def _rows(n, d):
     import jax
     from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-    jax.config.update("jax_num_cpu_devices", int(os.environ.get("MLMATH_DEVICES", 1)))
     rng = np.random.default_rng(0)
     X = (3 * rng.normal(size=(16, d)))[rng.integers(16, size=n)] + rng.normal(size=(n, d))
     X = X.astype(np.float32)
