@@ -2,9 +2,20 @@
 
 import doctest
 import os
+import subprocess
+import sys
+from importlib.metadata import version
 from pathlib import Path
 
-import jax
+# A test runs its programs once or twice: they are compiled quickly, which takes half of the time.
+# CI asks the contract of programs as users have them too, by an empty XLA_FLAGS.
+_QUICK = "--xla_backend_optimization_level=0"
+if version("jax").startswith("0.10."):  # later versions do not know it
+    _QUICK += " --xla_cpu_use_fusion_emitters=false"
+os.environ.setdefault("XLA_FLAGS", _QUICK)
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # its threads wait actively beside the tests
+
+import jax  # noqa: E402
 
 _ROOT = Path(__file__).parent
 
@@ -30,6 +41,19 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """Run folders in up to four processes, and files or a keyword in one, which starts sooner."""
     few = all(Path(argument.split("::")[0]).is_file() for argument in config.args)
     return 0 if few or config.option.keyword else min(os.cpu_count() or 1, 4)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    """Compare bits of programs as users have them: in a process of its own, compiled in full."""
+    if pyfuncitem.get_closest_marker("bits") is None or os.environ["XLA_FLAGS"] != _QUICK:
+        return None
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-n0", pyfuncitem.nodeid],
+        capture_output=True, text=True, check=False, cwd=_ROOT, env=os.environ | {"XLA_FLAGS": ""},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout
+    return True
 
 
 def pytest_runtest_teardown() -> None:

@@ -93,6 +93,7 @@ def test_a_fit_is_gradient_descent_on_the_penalised_mean_of_its_batches():
 @pytest.mark.parametrize(
     "optimizer", [None, first_order.adam(first_order.one_cycle(0.01, steps=25))]
 )
+@pytest.mark.bits
 def test_a_host_s_loop_of_chunks_is_the_fit_bit_for_bit(dtype, optimizer):
     given = {**NET, "optimizer": optimizer, "l2": 0.3, "sample_weight": S.astype(dtype)}
     fitted = mlp.fit(KEY, X.astype(dtype), Y.astype(dtype), **given, batch_size=8, steps=25)
@@ -329,6 +330,7 @@ def test_what_cannot_be_shows_in_the_certificate():
     chex.assert_trees_all_equal(fit(y=absent, **given), fit(y=0 * absent, **given))
 
 
+@pytest.mark.bits
 def test_it_starts_where_it_is_told():
     start = mlp.init(jax.random.key(5), (3, 5, 1), weights=initialisations.glorot_uniform)
     chex.assert_trees_all_equal(fit(start=start, steps=0).params, start)
@@ -345,6 +347,7 @@ def test_no_two_draws_share_a_key():
     assert not np.array_equal(flat(state.params), flat(mlp.init(state.key, (3, 5, 1))))
 
 
+@pytest.mark.bits
 def test_without_an_optimizer_it_is_adam_at_a_thousandth():
     chex.assert_trees_all_equal(fit(optimizer=None), fit(optimizer=first_order.adam(1e-3)))
 

@@ -215,6 +215,7 @@ MOMENTS = [
 ]  # fmt: skip
 
 
+@pytest.mark.bits
 def test_a_run_killed_at_every_moment_ends_in_the_same_bits(tmp_path):
     """SIGKILL at 24 moments of one run, one after another, resumed each time."""
 
