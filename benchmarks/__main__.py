@@ -16,8 +16,8 @@ RESULTS = Path(__file__).parent / "results"
 NOTE = """\
 Ours and the peer interleaved in one process pinned to {threads} processors, medians; each timed
 call follows a pause, in which the threads of the other side stop spinning, and two untimed calls.
-The peer with its BLAS at 1 and at {threads} threads, the better one counts, in its fastest variant
-that is as right as ours.
+Both with BLAS and LAPACK at 1 and at {threads} threads, the better one counts (of ours only LAPACK
+has them); the peer in its fastest variant that is as right as ours.
 cold: first call in a fresh process without a compilation cache, imports excluded (trace, compile,
 run). peak: resident high water of that process, interpreter, imports and data included.
 ratio: peer / ours with NumPy arrays and with arrays that are on the device already, of what is
@@ -71,19 +71,19 @@ def table(results):
         grid.add_column(head, no_wrap=True)
     for head in (
         "cold s", "numpy ms", "device ms", "peer ms", "numpy ratio", "device ratio",
-        "error", "peer's", "peer, threads", "peak MB",
+        "error", "peer's", "peer, threads", "LAPACK threads", "peak MB",
     ):  # fmt: skip
         grid.add_column(head, justify="right", no_wrap=True)
     for name, r in results.items():
         ratios = [_judgement(r, side) for side in ("numpy", "device")]
         if r.get("absent"):
-            grid.add_row(name, r["size"], *[""] * 4, *ratios, *[""] * 4)
+            grid.add_row(name, r["size"], *[""] * 4, *ratios, *[""] * 5)
             continue
         grid.add_row(
             name, r["size"], f"{r['cold_s']:.2f}",
             *(f"{1e3 * r[key]:.1f}" for key in ("numpy_s", "device_s", "peer_s")),
             *ratios, f"{r['error']:.1e}", f"{r['peer_error']:.1e}",
-            f"{r['peer']}, {r['peer_threads']}", f"{r['peak_MB']:.0f}",
+            f"{r['peer']}, {r['peer_threads']}", str(r["lapack_threads"]), f"{r['peak_MB']:.0f}",
         )  # fmt: skip
     return grid
 

@@ -1,8 +1,9 @@
 """One measurement in a process of its own: ``python -m benchmarks.child cold|warm CASE THREADS``.
 
 Both sides get the same processors: the process is pinned to that many before JAX is imported
-(XLA sizes its pool by them), and the peer's BLAS and OpenMP pools are set by threadpoolctl to
-1 and to that many in turn, of which the better counts.
+(XLA sizes its pool by them), and the pools of BLAS, LAPACK and OpenMP are set by threadpoolctl to
+1 and to that many in turn, of which the better counts on each side. Of ours only LAPACK has
+such threads: they wait actively after a factorisation, beside XLA's.
 """
 
 import importlib
@@ -12,8 +13,9 @@ import resource
 import statistics
 import sys
 import time
+from functools import partial
 
-_SECONDS = 12.0  # wall clock for the interleaved rounds of one case
+_SECONDS = 18.0  # wall clock for the interleaved rounds of one case
 _ROUNDS = (7, 41)
 _LONG = 1.0  # seconds of a call that needs no waking, and of which three rounds say enough
 _PAUSE = 0.2  # seconds in which the threads of the other side stop spinning
@@ -58,22 +60,30 @@ def _warm(case, module, arrays, threads):
         with threadpool_limits(limit):
             return _timed(lambda: case.peers[variant](*arrays))
 
-    def ours(data):
-        return _timed(lambda: case.ours(module, *data))
+    def ours(data, limit):
+        with threadpool_limits(limit):
+            return _timed(lambda: case.ours(module, *data))
 
-    error = _judged(case, arrays, case.answer(ours(resident)[1]))
+    error = _judged(case, arrays, case.answer(ours(resident, 1)[1]))
     variant, settings, peer_error = _equal_variant(case, arrays, error, peer, threads)
-    runs = {"numpy": lambda: ours(arrays), "device": lambda: ours(resident)}
-    runs |= {setting: (lambda setting=setting: peer(variant, setting)) for setting in settings}
+    runs = {("peer", limit): partial(peer, variant, limit) for limit in settings}
+    for limit in sorted({1, threads}):
+        runs["numpy", limit] = partial(ours, arrays, limit)
+        runs["device", limit] = partial(ours, resident, limit)
     times = _interleaved(runs)
-    medians = {key: statistics.median(values) for key, values in times.items()}
-    best = min(settings, key=medians.__getitem__)
+    best = {}
+    for (side, limit), values in times.items():
+        found = statistics.median(values), limit
+        best[side] = min(best.get(side, found), found)
+    (numpy_s, _), (device_s, lapack_threads), (peer_s, peer_threads) = (
+        best[side] for side in ("numpy", "device", "peer")
+    )
     return {
-        "numpy_s": medians["numpy"], "device_s": medians["device"], "peer_s": medians[best],
-        "ratio_numpy": medians[best] / medians["numpy"],
-        "ratio_device": medians[best] / medians["device"],
+        "numpy_s": numpy_s, "device_s": device_s, "peer_s": peer_s,
+        "ratio_numpy": peer_s / numpy_s, "ratio_device": peer_s / device_s,
         "error": error, "peer_error": peer_error, "right": error <= case.limit,
-        "peer": variant, "peer_threads": best, "rounds": len(times["numpy"]),
+        "peer": variant, "peer_threads": peer_threads, "lapack_threads": lapack_threads,
+        "rounds": min(map(len, times.values())),
         "device": jax.devices()[0].device_kind, "jax": jax.__version__,
     }  # fmt: skip
 
@@ -109,8 +119,8 @@ def _interleaved(runs):
     long = {key: run()[0] > _LONG for key, run in runs.items()}
     started = time.perf_counter()
     least, most = (3, 3) if any(long.values()) else _ROUNDS
-    while len(times["numpy"]) < least or (
-        time.perf_counter() - started < _SECONDS and len(times["numpy"]) < most
+    while (rounds := len(times["device", 1])) < least or (
+        time.perf_counter() - started < _SECONDS and rounds < most
     ):
         for key, run in runs.items():
             time.sleep(_PAUSE)

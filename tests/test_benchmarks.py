@@ -15,6 +15,7 @@ _MEASURED = {
     "size": "2 × 2", "target_numpy": 0.9, "target_device": 1.0, "cold_s": 1.0, "peak_MB": 9.0,
     "numpy_s": 0.1, "device_s": 0.1, "peer_s": 0.1, "ratio_numpy": 0.95, "ratio_device": 0.95,
     "error": 1e-7, "peer_error": 1e-7, "right": True, "peer": "Peer", "peer_threads": 1,
+    "lapack_threads": 2,
 }  # fmt: skip
 
 

@@ -41,6 +41,7 @@ References:
     Higham (2002), Accuracy and Stability of Numerical Algorithms, §3.1 (inner products).
 """
 
+import jax
 import jax.numpy as jnp
 from jax import lax
 from jax.scipy.linalg import solve_triangular
@@ -62,6 +63,9 @@ __all__ = [
 ]
 
 
+_GROUP = 64  # coordinates of one program; more go through it in turn
+
+
 def squared_euclidean(x: Float[Real, " d"], Y: Float[Real, "m d"]) -> Float[Array, " m"]:
     """Squared Euclidean distances, eq. (1); never below 0, and within (8) of the truth."""
     x, Y = _given(x, Y)
@@ -75,10 +79,7 @@ def squared_euclidean(x: Float[Real, " d"], Y: Float[Real, "m d"]) -> Float[Arra
 @compiled()
 def euclidean(x: Float[Real, " d"], Y: Float[Real, "m d"]) -> Float[Array, " m"]:
     """Euclidean distances by the differences, eq. (2) with p = 2; derivative 0 at x = y."""
-    x, Y = _given(x, Y)
-    squares = jnp.sum((x[:, None] - Y.T) ** 2, axis=0)
-    unit, inverse = _units(lax.stop_gradient(squares))
-    return _root_of_sum((x[None] - Y) * inverse[:, None], unit, jnp.square, jnp.sqrt)
+    return _euclidean(*_given(x, Y))
 
 
 def manhattan(x: Float[Real, " d"], Y: Float[Real, "m d"]) -> Float[Array, " m"]:
@@ -189,16 +190,52 @@ def _largest(apart):
     return jnp.where((largest > 0) & jnp.isfinite(largest), largest, 1)
 
 
-def _units(squares):
-    """A power of two for each sum of squares in which none leaves the dtype, and its inverse.
+@jax.custom_jvp
+def _euclidean(x, Y):
+    """Distances by plain sums of squares, and again in other units where any left the dtype."""
+    plain = lax.optimization_barrier(jnp.sqrt(_sum_of_squares(x, Y.T)))
+    most = jnp.finfo(plain.dtype).maxexp
+    least, far, near = (2.0 ** (part * most // 32) for part in (-9, 20, -20))
 
-    They say it without a copy of the differences, which their maximum would need.
-    """
-    most = jnp.finfo(squares.dtype).maxexp
-    far, near = 2.0 ** (5 * most // 8), 2.0 ** (-5 * most // 8)
-    small, large = squares < 2.0 ** (-9 * most // 16), squares == jnp.inf
-    unit = jnp.where(small, near, jnp.where(large, far, 1))
-    return unit, jnp.where(small, far, jnp.where(large, near, 1))
+    def again(state):
+        found, _ = state
+        small, large = found < least, found == jnp.inf
+        unit = jnp.where(small, near, jnp.where(large, far, 1))
+        inverse = jnp.where(small, far, jnp.where(large, near, 1))
+        scaled = (x[:, None] - Y.T) * inverse[None]
+        return unit * jnp.sqrt(jnp.sum(scaled**2, axis=0)), jnp.asarray(False)
+
+    lost = jnp.any((plain < least) | (plain == jnp.inf))
+    return lax.while_loop(lambda state: state[1], again, (plain, lost))[0]  # none or one
+
+
+@_euclidean.defjvp
+def _(primals, tangents):
+    (x, Y), (dx, dY) = primals, tangents
+    found = _euclidean(x, Y)
+    safe = jnp.where(found == 0, jnp.inf, found)
+    along = (x[None] - Y) / safe[:, None]
+    return found, jnp.sum(along * (dx[None] - dY), axis=1)
+
+
+def _sum_of_squares(x, columns):
+    """‖x − y‖² for each column y, coordinate by coordinate: many columns are one vector."""
+    total = jnp.zeros_like(columns[0])
+
+    def group(i, total):
+        parts = (lax.dynamic_slice_in_dim(a, i * _GROUP, _GROUP) for a in (x, columns))
+        return _added(total, *parts)
+
+    rest = len(x) % _GROUP
+    if len(x) > _GROUP:
+        total = lax.fori_loop(0, len(x) // _GROUP, group, total)
+    return _added(total, x[-rest:], columns[-rest:]) if rest or len(x) == _GROUP else total
+
+
+def _added(total, x, columns):
+    for j in range(len(x)):
+        total = total + (x[j] - columns[j]) ** 2
+    return total
 
 
 def _root_of_sum(scaled, unit, power, root):

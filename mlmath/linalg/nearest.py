@@ -64,6 +64,7 @@ _BLOCK = 2**22  # most numbers of eq. (2) at a time, to find k
 _SMALL_BLOCK = 2**20  # to find one: fits the cache
 _WIDTH = 2**16  # most rows of Y at a time
 _SMALL_WIDTH = 2**12
+_GROUP = 16  # values, of which one is the minimum of a group
 _SPARE = 4  # candidates beyond k
 
 
@@ -93,7 +94,7 @@ def nearest(
         row_weight: 0 leaves a row of Y out; what else it is does not matter.
     """
     X, Y, present = _given(X, Y, row_weight)
-    indices, squares = _search(X, Y, present, 1, _least, (_SMALL_WIDTH, 1, _SMALL_BLOCK))
+    indices, squares = _search(X, Y, present, 1, _least, (_SMALL_WIDTH, _SMALL_BLOCK))
     return Nearest(indices[:, 0], _attached(X, Y, indices, squares)[:, 0])
 
 
@@ -118,9 +119,7 @@ def smallest(
     if not 1 <= k <= m:
         raise ValueError(f"k must be from 1 to the {m} rows of Y, got {k}.")
     many = min(k + _SPARE, m)
-    width = min(max(_WIDTH, 2 * many), m)
-    sizes = width, math.isqrt(width // many), _BLOCK
-    indices, squares = _search(X, Y, present, many, _fewest, sizes)
+    indices, squares = _search(X, Y, present, many, _fewest, (max(_WIDTH, 2 * many), _BLOCK))
     return Smallest(indices[:, :k], _attached(X, Y, indices[:, :k], squares[:, :k]))
 
 
@@ -139,17 +138,19 @@ def _given(X, Y, row_weight):
 def _search(X, Y, present, k, select, sizes):
     """Indices and δ of k candidates for each row of X, in order.
 
-    ``sizes``: rows of Y at a time, columns of a group, most numbers of eq. (2) at a time.
+    ``sizes``: most rows of Y at a time, most numbers of eq. (2) at a time.
     """
     X, Y = lax.stop_gradient((X, Y))
-    width, group, most = sizes
+    width, most = sizes
     m = Y.shape[0]
     columns, query = _products(Y, present)
     count = -(-m // width)
-    width = -(-m // (count * group)) * group
+    levels = int(math.log(m / count / k, _GROUP)) if k > 1 else 0  # so that k groups exist
+    width = -(-m // (count * _GROUP**levels)) * _GROUP**levels
     surplus = jnp.zeros_like(columns, shape=(count * width - m, columns.shape[1])).at[:, -1]
     columns = jnp.concatenate([columns, surplus.set(jnp.inf)])
-    columns = jnp.swapaxes(columns.reshape(count, -1, group, columns.shape[1]), 1, 2)
+    columns = columns.reshape(count, -1, *[_GROUP] * levels, columns.shape[1])
+    columns = columns.transpose(0, *range(levels + 1, 0, -1), levels + 2)
 
     def candidates(x):
         q = query(x)
@@ -193,24 +194,42 @@ def _least(columns, queries, k):
 
     Without the barrier the products are computed again for each of their uses.
     """
-    found = running_minimum(lax.optimization_barrier(columns[0] @ queries.T))
+    found = running_minimum(lax.optimization_barrier(columns @ queries.T))
     return found.values[:, None], found.places[:, None]
 
 
 def _fewest(columns, queries, k):
     """The k smallest values of eq. (2) for each query, and their places.
 
-    Group h holds the columns hg, …, hg + g − 1, and a value of the k smallest is in one of the
-    k groups with the smallest minima: else each of these holds one that comes before it.
+    Group h holds the places hg, …, hg + g − 1, and a value of the k smallest is in one of the
+    k groups with the smallest minima: else each of these holds one that comes before it. The
+    groups are found among theirs. Place hg + j lies in memory as (j, h), so that minima are
+    those of vectors.
     """
-    g, groups, width = columns.shape
-    values = lax.optimization_barrier(queries @ columns.reshape(-1, width).T)
-    values = values.reshape(-1, g, groups)
-    minima = lax.optimization_barrier(jnp.min(values, axis=1))
-    chosen = jnp.sort(_first(minima, k)[1], axis=1)
-    inside = jnp.take_along_axis(values, chosen[:, None], axis=2)
-    least, place = _first(jnp.swapaxes(inside, 1, 2).reshape(-1, k * g), k)
-    return least, g * jnp.take_along_axis(chosen, place // g, axis=1) + place % g
+    shape = columns.shape[:-1]
+    values = queries @ columns.reshape(-1, columns.shape[-1]).T
+    tower = [lax.optimization_barrier(values).reshape(-1, *shape)]
+    while tower[-1].ndim > 2:
+        tower.append(lax.optimization_barrier(jnp.min(tower[-1], axis=1)))
+    least, places = _first(tower.pop(), k)
+    while tower:
+        values, groups = tower.pop(), jnp.sort(places, axis=1)
+        g = values.shape[1]
+        there = _in_memory(groups, values.shape[2:])
+        inside = jnp.take_along_axis(
+            values.reshape(len(values), g, -1), there[:, None], axis=2, mode="clip"
+        )
+        least, place = _first(jnp.swapaxes(inside, 1, 2).reshape(-1, k * g), k)
+        places = g * jnp.take_along_axis(groups, place // g, axis=1) + place % g
+    return least, places
+
+
+def _in_memory(places, shape):
+    """Where in memory places of groups of groups lie."""
+    if len(shape) == 1:
+        return places
+    size = math.prod(shape[1:])
+    return places % shape[0] * size + _in_memory(places // shape[0], shape[1:])
 
 
 def _first(values, k):

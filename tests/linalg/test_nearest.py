@@ -36,8 +36,9 @@ def agrees(X, Y, k, rtol=1e-12):
 
 @pytest.fixture
 def tiny_blocks(monkeypatch):
-    """Many blocks of X and of Y where there are few rows."""
-    for name, size in [("_BLOCK", 900), ("_SMALL_BLOCK", 900), ("_WIDTH", 50), ("_SMALL_WIDTH", 7)]:
+    """Many blocks of X and of Y, and groups of groups, where there are few rows."""
+    sizes = {"_BLOCK": 900, "_SMALL_BLOCK": 900, "_WIDTH": 50, "_SMALL_WIDTH": 7, "_GROUP": 2}
+    for name, size in sizes.items():
         monkeypatch.setattr(nearest, name, size)
     for function in (nearest.nearest, nearest.smallest):
         function.clear_cache()
