@@ -1,4 +1,4 @@
-"""Arrays as the signatures of mlmath name them, and the helpers that batch a function
+"""Arrays as the signatures of mlmath name them, and the helpers that place them, batch a function
 and part the rows.
 
 ``Real`` is what a caller may pass (a JAX or a NumPy array), ``jax.Array`` what a function returns.
@@ -6,14 +6,29 @@ and part the rows.
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import jax
+import jax.numpy as jnp
 import numpy as np
+from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 from jaxtyping import Key as Keys
 
-__all__ = ["Count", "Key", "Label", "Labels", "Real", "Scalar", "parts", "rows"]
+__all__ = [
+    "Count",
+    "Key",
+    "Label",
+    "Labels",
+    "Real",
+    "Scalar",
+    "by_blocks",
+    "is_large",
+    "parts",
+    "placed",
+    "rows",
+]
 
 Real = jax.Array | np.ndarray
 if TYPE_CHECKING:
@@ -40,6 +55,63 @@ def parts(n: int) -> int:
     return many if many <= _PARTS else math.gcd(n, devices)
 
 
+def is_large(argument: Any) -> bool:
+    """Whether it is a NumPy array that takes long to copy."""
+    return isinstance(argument, np.ndarray) and argument.nbytes >= 2**20
+
+
+def placed(argument: Any) -> Any:
+    """Large NumPy array on a CPU, copied once to where XLA takes it as it is: 64-byte aligned."""
+    if not is_large(argument) or jax.default_backend() != "cpu":
+        return argument
+    room = np.empty(argument.nbytes + 64, np.uint8)
+    first = -room.ctypes.data % 64
+    aligned = room[first : first + argument.nbytes].view(argument.dtype).reshape(argument.shape)
+    np.copyto(aligned, argument)
+    return jax.device_put(aligned)
+
+
+def by_blocks(function: Callable[[Any], Any], X: Any, *, width: int, most: int) -> Any:
+    """``function(X)`` of a function that acts on each row, a block of rows at a time.
+
+    Each shard goes through its own rows. The last block begins early enough to be whole.
+
+    Args:
+        function: takes m rows to arrays of m rows of numbers.
+        X: rows.
+        width: numbers that it makes of a row on the way.
+        most: of these at a time.
+
+    >>> import jax.numpy as jnp
+    >>> print(by_blocks(lambda x: 2 * x, jnp.arange(6.0).reshape(3, 2), width=2, most=4))
+    [[ 0.  2.]
+     [ 4.  6.]
+     [ 8. 10.]]
+    """
+    n, d = X.shape
+    shards = parts(n)
+    per_shard = n // shards
+    steps = -(-per_shard // max(1, most // (shards * max(width, d))))
+    if steps == 1:
+        return function(X)
+    rows = -(-per_shard // steps)
+    X = X.reshape(shards, per_shard, d)
+
+    def block(i: Any) -> Any:
+        taken = lax.dynamic_slice_in_dim(X, i * rows, rows, axis=1).reshape(-1, d)
+        return jax.tree.map(lambda a: a.reshape(shards, rows, -1), function(taken))
+
+    def add(i: Any, found: Any) -> Any:
+        return jax.tree.map(
+            lambda a, b: lax.dynamic_update_slice_in_dim(a, b, i * rows, axis=1), found, block(i)
+        )
+
+    shapes = jax.eval_shape(block, 0)
+    found = jax.tree.map(lambda a: jnp.zeros((shards, per_shard, a.shape[2]), a.dtype), shapes)
+    found = lax.fori_loop(0, steps, add, found)
+    return jax.tree.map(lambda a: a.reshape(n, -1), found)
+
+
 def rows(function: Callable[..., Any]) -> Callable[..., Any]:
     """Batch a function of ONE example over the rows of its data.
 
@@ -51,13 +123,16 @@ def rows(function: Callable[..., Any]) -> Callable[..., Any]:
     >>> print(mlmath.rows(jnp.vdot)(jnp.array([1.0, 2.0]), jnp.array([[1.0, 1.0], [0.0, 3.0]])))
     [3. 6.]
     """
+    return partial(_batched, function)
 
-    def batched(params: Any, *data: Any, batch_size: int | None = None) -> Any:
-        """Apply the function to each row of ``data``."""
-        if batch_size is not None and batch_size < 1:
-            raise ValueError(f"batch_size must be at least 1, got {batch_size}.")
-        if batch_size is None:
-            return jax.vmap(function, (None,) + (0,) * len(data))(params, *data)
-        return jax.lax.map(lambda row: function(params, *row), data, batch_size=batch_size)
 
-    return batched
+def _batched(
+    function: Callable[..., Any], params: Any, *data: Any, batch_size: int | None = None
+) -> Any:
+    """Apply the function to each row of ``data``."""
+    if batch_size is not None and batch_size < 1:
+        raise ValueError(f"batch_size must be at least 1, got {batch_size}.")
+    data = tuple(map(placed, data))
+    if batch_size is None:
+        return jax.vmap(function, (None,) + (0,) * len(data))(params, *data)
+    return jax.lax.map(lambda row: function(params, *row), data, batch_size=batch_size)

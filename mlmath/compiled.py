@@ -5,8 +5,9 @@ from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar, cast
 
 import jax
-import numpy as np
 from jax.tree_util import Partial
+
+from mlmath.arrays import is_large, placed
 
 __all__ = ["as_argument", "compiled"]
 
@@ -34,10 +35,10 @@ def compiled(*, static: tuple[str, ...] = ()) -> Callable[[Callable[P, R]], Call
             for name, argument in kwargs.items():
                 if name not in static and callable(argument):
                     kwargs[name] = as_argument(argument)
-            if not any(_large(a) for a in (*args, *kwargs.values())):
+            if not any(is_large(a) for a in (*args, *kwargs.values())):
                 return cast(R, program(*args, **kwargs))
-            named = {name: _placed(a) for name, a in kwargs.items()}
-            return cast(R, program(*map(_placed, args), **named))
+            named = {name: placed(a) for name, a in kwargs.items()}
+            return cast(R, program(*map(placed, args), **named))
 
         entry.static = static  # type: ignore[attr-defined]
         for name in ("lower", "trace", "eval_shape", "clear_cache", "_cache_size"):
@@ -54,18 +55,3 @@ def as_argument(function: Callable[..., Any]) -> Partial:
     ``Partial`` carries are traced, so that new ones compile nothing.
     """
     return function if isinstance(function, Partial) else Partial(function)
-
-
-def _large(argument: Any) -> bool:
-    return isinstance(argument, np.ndarray) and argument.nbytes >= 2**20
-
-
-def _placed(argument: Any) -> Any:
-    """Large NumPy array on a CPU, copied once to where XLA takes it as it is: 64-byte aligned."""
-    if not _large(argument) or jax.default_backend() != "cpu":
-        return argument
-    room = np.empty(argument.nbytes + 64, np.uint8)
-    first = -room.ctypes.data % 64
-    aligned = room[first : first + argument.nbytes].view(argument.dtype).reshape(argument.shape)
-    np.copyto(aligned, argument)
-    return jax.device_put(aligned)

@@ -1,4 +1,4 @@
-"""``rows``: a function of one example over many; ``parts``: rows in equal parts."""
+"""``rows``: a function of one example over many; rows in equal parts, and a block at a time."""
 
 import jax
 import jax.numpy as jnp
@@ -57,3 +57,29 @@ def test_parts_are_equal_and_each_device_holds_whole_ones(n):
     assert many <= 64
     devices = jax.device_count()
     assert many % np.gcd(n, devices) == 0
+
+
+@pytest.mark.parametrize("n", [1, 6, 7, 64, 840])
+def test_blocks_give_what_all_rows_give(n):
+    X = jnp.asarray(np.random.default_rng(2).normal(size=(n, 3)))
+    taken = []
+
+    def function(x):
+        taken.append(len(x))
+        return {"doubled": 2 * x, "first": x[:, :1]}
+
+    found = arrays.by_blocks(function, X, width=4, most=4 * 16)
+    assert max(taken) <= max(16, arrays.parts(n))
+    np.testing.assert_array_equal(found["doubled"], 2 * X)
+    np.testing.assert_array_equal(found["first"], X[:, :1])
+
+
+def test_a_large_numpy_array_is_placed_as_it_is():
+    large = np.random.default_rng(0).normal(size=(1000, 200))[:, ::-1]
+    placed = arrays.placed(large)
+    assert isinstance(placed, jax.Array)
+    np.testing.assert_array_equal(placed, large)
+    assert arrays.placed(X) is X
+    before = np.array(placed)
+    large[:] = 0
+    np.testing.assert_array_equal(placed, before)

@@ -54,6 +54,7 @@ class Params(NamedTuple):
     centroids: Float[Array, "k d"]  # cⱼ in the rows, in the units of the data
 
 
+@compiled()
 def predict(params: Params, x: Float[Real, " d"]) -> Int[Array, ""]:
     """Index j of the nearest centroid to ONE example, eq. (1); of NaN it means nothing."""
     C = lax.stop_gradient(jnp.asarray(params.centroids))
@@ -81,20 +82,14 @@ def objective(
 
 @custom_vmap
 def _nearest(C, x):
-    return _indices(C, x[None])[0]
+    return nearest(x[None], C).indices[0]
 
 
 @_nearest.def_vmap
 def _(size, batched, C, x):
     """Many examples of the same centroids are one search, whatever batches it."""
     if batched == [False, True]:
-        return _indices(C, x), True
+        return nearest(x, C).indices, True
     if batched == [True, False]:
         return lax.map(lambda one: _nearest(one, x), C), True
-    return jax.vmap(lambda C, x: _indices(C, x[None])[0])(C, x), True
-
-
-@compiled()
-def _indices(C, X):
-    """Indices alone, so that nothing else is computed where nothing else is compiled."""
-    return nearest(X, C).indices
+    return jax.vmap(lambda C, x: nearest(x[None], C).indices[0])(C, x), True

@@ -46,14 +46,16 @@ References:
     Hastie, Tibshirani & Friedman (2009), The Elements of Statistical Learning, §14.5.1.
 """
 
+from functools import partial
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jax.custom_batching import custom_vmap
 from jaxtyping import Array, Float
 
-from mlmath.arrays import Count, Key, Real, Scalar
+from mlmath.arrays import Count, Key, Real, Scalar, by_blocks
 from mlmath.certificate import Certificate, certify, first_order_tolerance
 from mlmath.compiled import compiled
 from mlmath.latent import principal_axes
@@ -96,9 +98,10 @@ class Fit(NamedTuple):
     explained: Float[Array, " k"]  # share of the total variance tr C / S
 
 
+@compiled()
 def transform(params: Params, x: Float[Real, " d"]) -> Float[Array, " k"]:
     """Scores z of ONE example, eq. (1)."""
-    return jnp.matmul(params.components, x - params.mean)
+    return _scores(*map(jnp.asarray, (params.components, params.mean, x)))
 
 
 def inverse(params: Params, z: Float[Real, " k"]) -> Float[Array, " d"]:
@@ -204,6 +207,37 @@ def solve(moments: Moments, *, k: int = 2, tolerance: Scalar | None = None) -> F
     """:func:`fit` to the rows of which these are the moments."""
     _refuse(k, len(moments.mean))
     return _fitted(principal_axes.of_moments(moments), k, tolerance)
+
+
+def _plain_scores(V, mean, x):
+    return jnp.matmul(V, x - mean)
+
+
+@jax.custom_jvp
+def _scores(V, mean, x):
+    return _scores_of_one(V, mean, x)
+
+
+@_scores.defjvp
+@jax.default_matmul_precision("highest")
+def _(primals, tangents):
+    return _scores(*primals), jax.jvp(_plain_scores, primals, tangents)[1]
+
+
+_scores_of_one = custom_vmap(_plain_scores)
+
+
+@_scores_of_one.def_vmap
+def _(size, batched, V, mean, x):
+    """Many examples a block at a time on a CPU, so that their differences stay in the cache."""
+    if batched != [False, False, True]:
+        return jax.vmap(_plain_scores, [0 if many else None for many in batched])(V, mean, x), True
+
+    def whole(x):
+        return (x - mean[None]) @ V.T
+
+    blocks = partial(by_blocks, whole, width=len(mean), most=2**19)
+    return lax.platform_dependent(x, cpu=blocks, default=whole), True
 
 
 def _fitted(axes, k, tolerance):

@@ -193,7 +193,7 @@ def _largest(apart):
 @jax.custom_jvp
 def _euclidean(x, Y):
     """Distances by plain sums of squares, and again in other units where any left the dtype."""
-    plain = lax.optimization_barrier(jnp.sqrt(_sum_of_squares(x, Y.T)))
+    plain = lax.optimization_barrier(jnp.sqrt(_sum_of_squares(x, Y.T, 1)))
     most = jnp.finfo(plain.dtype).maxexp
     least, far, near = (2.0 ** (part * most // 32) for part in (-9, 20, -20))
 
@@ -202,10 +202,10 @@ def _euclidean(x, Y):
         small, large = found < least, found == jnp.inf
         unit = jnp.where(small, near, jnp.where(large, far, 1))
         inverse = jnp.where(small, far, jnp.where(large, near, 1))
-        scaled = (x[:, None] - Y.T) * inverse[None]
-        return unit * jnp.sqrt(jnp.sum(scaled**2, axis=0)), jnp.asarray(False)
+        z, _ = lax.optimization_barrier((x, found))  # else XLA makes the differences beforehand
+        return unit * jnp.sqrt(_sum_of_squares(z, Y.T, inverse)), jnp.asarray(False)
 
-    lost = jnp.any((plain < least) | (plain == jnp.inf))
+    lost = ~((jnp.min(plain) >= least) & (jnp.max(plain) < jnp.inf))
     return lax.while_loop(lambda state: state[1], again, (plain, lost))[0]  # none or one
 
 
@@ -218,24 +218,21 @@ def _(primals, tangents):
     return found, jnp.sum(along * (dx[None] - dY), axis=1)
 
 
-def _sum_of_squares(x, columns):
-    """‖x − y‖² for each column y, coordinate by coordinate: many columns are one vector."""
-    total = jnp.zeros_like(columns[0])
+def _sum_of_squares(x, columns, inverse):
+    """Sum of squared differences from each column, coordinate by coordinate in one pass."""
+
+    def added(total, x, columns):
+        for j in range(len(x)):
+            total = total + ((x[j] - columns[j]) * inverse) ** 2
+        return total
 
     def group(i, total):
-        parts = (lax.dynamic_slice_in_dim(a, i * _GROUP, _GROUP) for a in (x, columns))
-        return _added(total, *parts)
+        return added(total, *(lax.dynamic_slice_in_dim(a, i * _GROUP, _GROUP) for a in both))
 
-    rest = len(x) % _GROUP
-    if len(x) > _GROUP:
-        total = lax.fori_loop(0, len(x) // _GROUP, group, total)
-    return _added(total, x[-rest:], columns[-rest:]) if rest or len(x) == _GROUP else total
-
-
-def _added(total, x, columns):
-    for j in range(len(x)):
-        total = total + (x[j] - columns[j]) ** 2
-    return total
+    both, whole = (x, columns), len(x) // _GROUP
+    total = jnp.zeros_like(columns[0])
+    total = lax.fori_loop(0, whole, group, total) if whole else total
+    return added(total, *(a[whole * _GROUP :] for a in both))
 
 
 def _root_of_sum(scaled, unit, power, root):

@@ -11,10 +11,10 @@ stable ``argsort`` of (1) has it. Candidates are found by
 
 with c the :func:`~mlmath.linalg.distances.center` of the rows of Y: one product of matrices for a
 block of rows of X and of Y, never n × m numbers at a time; exact for whole numbers. The k smallest
-of a row of (2) lie in the k groups of consecutive columns whose minima are smallest, so that only
-these are looked into. (1) of the candidates is computed from the differences, right to a few d ε
-of itself, and orders them; :func:`smallest` looks at four candidates more than it returns. Rows of
-which (1) differs by less than the rounding of (2),
+of a row of (2) lie in the k groups of consecutive columns whose minima are smallest, and these
+minima in k groups of theirs, so that only there anything is looked for. (1) of the candidates is
+computed from the differences, right to a few d ε of itself, and orders them; :func:`smallest` looks
+at four candidates more than it returns. Rows of which (1) differs by less than the rounding of (2),
 
     2 (d + 6) ε (‖x − c‖ + ‖y − c‖)²                                           (3)
 
@@ -53,7 +53,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, Int
 
-from mlmath.arrays import Real, parts
+from mlmath.arrays import Real, by_blocks
 from mlmath.compiled import compiled
 from mlmath.linalg.distances import center
 from mlmath.linalg.running_minimum import running_minimum
@@ -145,7 +145,7 @@ def _search(X, Y, present, k, select, sizes):
     m = Y.shape[0]
     columns, query = _products(Y, present)
     count = -(-m // width)
-    levels = int(math.log(m / count / k, _GROUP)) if k > 1 else 0  # so that k groups exist
+    levels = math.floor(math.log(m / count / k, _GROUP)) if k > 1 else 0  # so that k groups exist
     width = -(-m // (count * _GROUP**levels)) * _GROUP**levels
     surplus = jnp.zeros_like(columns, shape=(count * width - m, columns.shape[1])).at[:, -1]
     columns = jnp.concatenate([columns, surplus.set(jnp.inf)])
@@ -165,7 +165,7 @@ def _search(X, Y, present, k, select, sizes):
         )
         return _ordered(x, Y, jnp.where(values == jnp.inf, m, places))
 
-    return _by_blocks(candidates, X, width, most)
+    return by_blocks(candidates, X, width=width, most=most)
 
 
 def _products(Y, present):
@@ -199,29 +199,28 @@ def _least(columns, queries, k):
 
 
 def _fewest(columns, queries, k):
-    """The k smallest values of eq. (2) for each query, and their places.
+    """The k smallest values of eq. (2) for each query, and their places."""
+    values = lax.optimization_barrier(queries @ columns.reshape(-1, columns.shape[-1]).T)
+    return _fewest_of(values.reshape(-1, *columns.shape[:-1]), k)
+
+
+def _fewest_of(values, k):
+    """The k smallest of each first index, and their places.
 
     Group h holds the places hg, …, hg + g − 1, and a value of the k smallest is in one of the
     k groups with the smallest minima: else each of these holds one that comes before it. The
     groups are found among theirs. Place hg + j lies in memory as (j, h), so that minima are
     those of vectors.
     """
-    shape = columns.shape[:-1]
-    values = queries @ columns.reshape(-1, columns.shape[-1]).T
-    tower = [lax.optimization_barrier(values).reshape(-1, *shape)]
-    while tower[-1].ndim > 2:
-        tower.append(lax.optimization_barrier(jnp.min(tower[-1], axis=1)))
-    least, places = _first(tower.pop(), k)
-    while tower:
-        values, groups = tower.pop(), jnp.sort(places, axis=1)
-        g = values.shape[1]
-        there = _in_memory(groups, values.shape[2:])
-        inside = jnp.take_along_axis(
-            values.reshape(len(values), g, -1), there[:, None], axis=2, mode="clip"
-        )
-        least, place = _first(jnp.swapaxes(inside, 1, 2).reshape(-1, k * g), k)
-        places = g * jnp.take_along_axis(groups, place // g, axis=1) + place % g
-    return least, places
+    n, g, *rest = values.shape
+    if not rest:
+        return _first(values, k)
+    minima = lax.optimization_barrier(jnp.min(values, axis=1))
+    groups = jnp.sort(_fewest_of(minima, k)[1], axis=1)
+    there = _in_memory(groups, rest)[:, None]
+    inside = jnp.take_along_axis(values.reshape(n, g, -1), there, axis=2, mode="clip")
+    least, place = _first(jnp.swapaxes(inside, 1, 2).reshape(n, -1), k)
+    return least, g * jnp.take_along_axis(groups, place // g, axis=1) + place % g
 
 
 def _in_memory(places, shape):
@@ -257,44 +256,12 @@ def _merged(best, new):
 
 def _ordered(x, Y, indices):
     """The chosen rows by δ from the differences, eq. (1), of equal ones the lower index first."""
-    m, k = Y.shape[0], indices.shape[1]
-    indices = jnp.sort(indices, axis=1) if k > 1 else indices
     squares = jnp.sum((x[:, None] - Y.at[indices].get(mode="clip")) ** 2, axis=2)
-    squares = jnp.where(indices == m, jnp.inf, squares)
-    if k == 1:
+    squares = jnp.where(indices == Y.shape[0], jnp.inf, squares)
+    if indices.shape[1] == 1:
         return indices, squares
-    order = _first(jnp.where(jnp.isnan(squares), jnp.inf, squares), k)[1]
-    return tuple(jnp.take_along_axis(a, order, axis=1) for a in (indices, squares))
-
-
-def _by_blocks(function, X, width, most):
-    """Map blocks of rows; ``width`` numbers are made for each row, ``most`` at a time.
-
-    Each shard goes through its own rows. The last block begins early enough to be whole.
-    """
-    n, d = X.shape
-    shards = parts(n)
-    per_shard = n // shards
-    steps = -(-per_shard // max(1, most // (shards * max(width, d))))
-    if steps == 1:
-        return function(X)
-    rows = -(-per_shard // steps)
-    X = X.reshape(shards, per_shard, d)
-
-    def block(i):
-        found = function(lax.dynamic_slice_in_dim(X, i * rows, rows, axis=1).reshape(-1, d))
-        return jax.tree.map(lambda a: a.reshape(shards, rows, -1), found)
-
-    def add(i, found):
-        return jax.tree.map(
-            lambda a, b: lax.dynamic_update_slice_in_dim(a, b, i * rows, axis=1), found, block(i)
-        )
-
-    found = jax.tree.map(
-        lambda a: jnp.zeros((shards, per_shard, a.shape[2]), a.dtype), jax.eval_shape(block, 0)
-    )
-    found = lax.fori_loop(0, steps, add, found)
-    return jax.tree.map(lambda a: a.reshape(n, -1), found)
+    last = jnp.where(jnp.isnan(squares), jnp.inf, squares)
+    return lax.sort((last, indices, squares), dimension=1, num_keys=2)[1:]
 
 
 @jax.custom_jvp

@@ -39,6 +39,30 @@ def test_the_fit_is_equation_3(shape):
     np.testing.assert_allclose(fitted.explained, values[:3] / values.sum())
 
 
+def test_many_rows_have_the_scores_and_derivatives_of_each():
+    X, Z = np.random.default_rng(5).normal(size=(2, 4001, 150)) + 1e3
+    params = pca.fit(X[:300], k=3).params
+
+    def scores(params, X):
+        return mlmath.rows(pca.transform)(params, X)
+
+    def plain(params, X):
+        return (X - params.mean[None]) @ params.components.T
+
+    np.testing.assert_allclose(scores(params, X), plain(params, X), atol=1e-10)
+
+    def slopes(f):
+        first = jax.grad(lambda params, X: jnp.sum(f(params, X) ** 3), (0, 1))
+        second = jax.grad(lambda params, X: first(params, X)[1].sum(), (0, 1))
+        return first(params, X), second(params, X)
+
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-9), slopes(scores), slopes(plain)
+    )
+    moved = jax.jvp(scores, (params, X), (params, Z))[1]
+    np.testing.assert_allclose(moved, jax.jvp(plain, (params, X), (params, Z))[1], atol=1e-7)
+
+
 @pytest.mark.parametrize("k", [1, 2, 3, 4])
 def test_the_error_is_the_sum_of_the_discarded_eigenvalues(k):
     s = weights(150)

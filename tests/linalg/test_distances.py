@@ -205,6 +205,31 @@ def test_the_unit_does_not_matter(name, unit):
     np.testing.assert_allclose(found, ALL[name](X[0], Y), rtol=1e-4)
 
 
+def test_squares_that_leave_the_dtype_do_not_disturb_others():
+    """Twins, near and far points, and an unknown one, side by side and many at once."""
+    x = np.float32([[1, 2, 3], [1e-25, 0, 0], [3e25, 0, 0], [np.nan, 0, 0], [5, 5, 5]])
+    rows = np.float32([[1, 2, 3], [0, 2e-25, 0], [0, 0, -4e25], [np.inf, 0, 0]])
+    right = np.sqrt(((x[:, None].astype(float) - rows[None]) ** 2).sum(axis=2))
+    found = jax.vmap(distances.euclidean, (0, None))(x, rows)
+    np.testing.assert_allclose(found, right, rtol=1e-6)
+    for one, all_at_once in zip(x, found, strict=True):
+        np.testing.assert_array_equal(distances.euclidean(one, rows), all_at_once)
+
+
+@pytest.mark.parametrize("d", [64, 65, 130])
+def test_many_coordinates_are_added_in_turn(d):
+    x, rows = RNG.normal(size=d), RNG.normal(size=(4, d))
+    found = distances.euclidean(x, rows)
+    np.testing.assert_allclose(found, np.linalg.norm(x - rows, axis=1), rtol=1e-14)
+
+
+def test_differences_of_all_pairs_are_never_in_memory():
+    many = (jax.ShapeDtypeStruct((n, 48), jnp.float32) for n in (20_000, 40))
+    program = jax.jit(lambda X, Y: jax.vmap(distances.euclidean, (0, None))(X, Y))
+    memory = program.lower(*many).compile().memory_analysis()
+    assert memory.temp_size_in_bytes < memory.output_size_in_bytes
+
+
 def test_mahalanobis_reads_the_lower_triangle_and_whitens():
     found = distances.mahalanobis(X[0], Y, FACTOR)
     np.testing.assert_array_equal(
