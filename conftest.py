@@ -53,6 +53,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
         capture_output=True, text=True, check=False, cwd=_ROOT, env=os.environ | {"XLA_FLAGS": ""},
     )  # fmt: skip
     assert done.returncode == 0, done.stdout
+    assert " passed" in done.stdout, done.stdout
     return True
 
 

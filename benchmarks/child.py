@@ -119,9 +119,9 @@ def _interleaved(runs):
     long = {key: run()[0] > _LONG for key, run in runs.items()}
     started = time.perf_counter()
     least, most = (3, 3) if any(long.values()) else _ROUNDS
-    while (rounds := len(times["device", 1])) < least or (
-        time.perf_counter() - started < _SECONDS and rounds < most
-    ):
+    rounds = 0
+    while rounds < least or (time.perf_counter() - started < _SECONDS and rounds < most):
+        rounds += 1
         for key, run in runs.items():
             time.sleep(_PAUSE)
             for _ in range(0 if long[key] else _UNTIMED):

@@ -57,17 +57,20 @@ def parts(n: int) -> int:
 
 def is_large(argument: Any) -> bool:
     """Whether it is a NumPy array that takes long to copy."""
-    return isinstance(argument, np.ndarray) and argument.nbytes >= 2**20
+    numbers = type(argument) is np.ndarray and argument.dtype.kind in "fiub"
+    return numbers and argument.nbytes >= 2**20
 
 
 def placed(argument: Any) -> Any:
     """Large NumPy array on a CPU, copied once to where XLA takes it as it is: 64-byte aligned."""
     if not is_large(argument) or jax.default_backend() != "cpu":
         return argument
-    room = np.empty(argument.nbytes + 64, np.uint8)
+    dtype = jax.dtypes.canonicalize_dtype(argument.dtype)  # of float64 mostly float32
+    room = np.empty(argument.size * dtype.itemsize + 64, np.uint8)
     first = -room.ctypes.data % 64
-    aligned = room[first : first + argument.nbytes].view(argument.dtype).reshape(argument.shape)
-    np.copyto(aligned, argument)
+    aligned = room[first : len(room) - 64 + first].view(dtype).reshape(argument.shape)
+    with np.errstate(over="ignore"):
+        np.copyto(aligned, argument, casting="same_kind")
     return jax.device_put(aligned)
 
 
@@ -77,7 +80,7 @@ def by_blocks(function: Callable[[Any], Any], X: Any, *, width: int, most: int) 
     Each shard goes through its own rows. The last block begins early enough to be whole.
 
     Args:
-        function: takes m rows to arrays of m rows of numbers.
+        function: takes m rows to arrays of m rows.
         X: rows.
         width: numbers that it makes of a row on the way.
         most: of these at a time.
@@ -92,14 +95,14 @@ def by_blocks(function: Callable[[Any], Any], X: Any, *, width: int, most: int) 
     shards = parts(n)
     per_shard = n // shards
     steps = -(-per_shard // max(1, most // (shards * max(width, d))))
-    if steps == 1:
+    if steps <= 1:
         return function(X)
     rows = -(-per_shard // steps)
     X = X.reshape(shards, per_shard, d)
 
     def block(i: Any) -> Any:
         taken = lax.dynamic_slice_in_dim(X, i * rows, rows, axis=1).reshape(-1, d)
-        return jax.tree.map(lambda a: a.reshape(shards, rows, -1), function(taken))
+        return jax.tree.map(lambda a: a.reshape(shards, rows, *a.shape[1:]), function(taken))
 
     def add(i: Any, found: Any) -> Any:
         return jax.tree.map(
@@ -107,9 +110,9 @@ def by_blocks(function: Callable[[Any], Any], X: Any, *, width: int, most: int) 
         )
 
     shapes = jax.eval_shape(block, 0)
-    found = jax.tree.map(lambda a: jnp.zeros((shards, per_shard, a.shape[2]), a.dtype), shapes)
+    found = jax.tree.map(lambda a: jnp.zeros((shards, per_shard, *a.shape[2:]), a.dtype), shapes)
     found = lax.fori_loop(0, steps, add, found)
-    return jax.tree.map(lambda a: a.reshape(n, -1), found)
+    return jax.tree.map(lambda a: a.reshape(n, *a.shape[2:]), found)
 
 
 def rows(function: Callable[..., Any]) -> Callable[..., Any]:

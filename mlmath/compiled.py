@@ -41,7 +41,8 @@ def compiled(*, static: tuple[str, ...] = ()) -> Callable[[Callable[P, R]], Call
             return cast(R, program(*map(placed, args), **named))
 
         entry.static = static  # type: ignore[attr-defined]
-        for name in ("lower", "trace", "eval_shape", "clear_cache", "_cache_size"):
+        # not ``lower`` and its like: ``jax.vmap`` and ``jax.grad`` would hand them on as their own
+        for name in ("clear_cache", "_cache_size"):
             setattr(entry, name, getattr(program, name))
         return cast(Callable[P, R], entry)
 

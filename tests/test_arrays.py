@@ -59,19 +59,19 @@ def test_parts_are_equal_and_each_device_holds_whole_ones(n):
     assert many % np.gcd(n, devices) == 0
 
 
-@pytest.mark.parametrize("n", [1, 6, 7, 64, 840])
+@pytest.mark.parametrize("n", [0, 1, 6, 7, 64, 840])
 def test_blocks_give_what_all_rows_give(n):
     X = jnp.asarray(np.random.default_rng(2).normal(size=(n, 3)))
     taken = []
 
     def function(x):
         taken.append(len(x))
-        return {"doubled": 2 * x, "first": x[:, :1]}
+        return {"doubled": 2 * x, "first": x[:, 0]}
 
     found = arrays.by_blocks(function, X, width=4, most=4 * 16)
     assert max(taken) <= max(16, arrays.parts(n))
     np.testing.assert_array_equal(found["doubled"], 2 * X)
-    np.testing.assert_array_equal(found["first"], X[:, :1])
+    np.testing.assert_array_equal(found["first"], X[:, 0])
 
 
 def test_a_large_numpy_array_is_placed_as_it_is():
@@ -83,3 +83,17 @@ def test_a_large_numpy_array_is_placed_as_it_is():
     before = np.array(placed)
     large[:] = 0
     np.testing.assert_array_equal(placed, before)
+
+
+def test_what_is_no_plain_array_of_numbers_is_left_to_jax():
+    large = np.zeros(2**18)
+    for other in (np.ma.masked_array(large), large.astype(object), large.astype(complex)):
+        assert arrays.placed(other) is other
+
+
+def test_float64_is_placed_in_the_precision_of_jax():
+    large = np.full(2**18, 1e300)
+    with jax.enable_x64(False):
+        placed = arrays.placed(large)
+    assert placed.dtype == jnp.float32
+    assert jnp.isposinf(placed).all()

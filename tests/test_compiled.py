@@ -47,6 +47,18 @@ def test_the_signature_is_kept():
     ]  # fmt: skip
 
 
+def test_a_transform_of_it_is_lowered_as_itself():
+    @compiled()
+    def square(x):
+        return x**2
+
+    x = jnp.arange(3.0)
+    for outer in (jax.vmap(square), jax.jacrev(square)):
+        shape = outer(x).shape
+        assert jax.eval_shape(outer, x).shape == shape
+        assert jax.jit(outer).lower(x).compile()(x).shape == shape
+
+
 def test_misuse_raises_before_anything_runs():
     with pytest.raises(ArgumentError, match=r"y must be a float array of shape \(n,\) with n = 3"):
         ridge.fit(jnp.ones((3, 2)), jnp.ones(2))

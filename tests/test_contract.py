@@ -594,6 +594,13 @@ def equations(jaxpr):
                 yield from equations(inner)
 
 
+def imprecise(program):
+    """Products of matrices of a program, and those that are not at full precision."""
+    products = [e for e in equations(program.jaxpr) if e.primitive.name == "dot_general"]
+    levels = [{str(p).rsplit(".", 1)[-1] for p in e.params["precision"] or ()} for e in products]
+    return products, [e for e, at in zip(products, levels, strict=True) if at != {"HIGHEST"}]
+
+
 @every
 def test_products_are_precise_and_nothing_calls_back(case):
     given = inputs(case, np.float32)
@@ -601,14 +608,27 @@ def test_products_are_precise_and_nothing_calls_back(case):
     if not case.discrete:
         programs.append(jax.make_jaxpr(lambda given: gradient(case, given))(given))
     for program in programs:
-        found = list(equations(program.jaxpr))
-        products = [e for e in found if e.primitive.name == "dot_general"]
+        products, rough = imprecise(program)
         assert products
-        for product in products:
-            precision = product.params["precision"]
-            assert precision is not None
-            assert {str(p).rsplit(".", 1)[-1] for p in precision} == {"HIGHEST"}, product
-        assert not [e for e in found if re.search("callback|debug|feed", e.primitive.name)]
+        assert not rough
+        names = [e.primitive.name for e in equations(program.jaxpr)]
+        assert not [name for name in names if re.search("callback|debug|feed", name)]
+
+
+@every
+def test_products_of_many_lanes_and_many_rows_are_precise(case):
+    given = inputs(case, np.float32)
+    weights = np.stack([given.pop("sample_weight")] * 9)
+    lanes = jax.vmap(lambda given, s: fit(case, given | {"sample_weight": s}), (None, 0))
+    assert not imprecise(jax.make_jaxpr(lanes)(given, weights))[1]
+    if "mlmath.linear." in case.module.__name__:
+        return  # its prediction is one product, at the precision that the user sets
+    params = jax.eval_shape(lambda given: fit(case, given).params, given)
+    data = (given["X"], given["observed"]) if case.observed else (given["X"],)
+    for name in {"predict", "transform", "whiten", "log_prob", "loss"} & {*case.module.__all__}:
+        function = getattr(case.module, name)
+        if len(inspect.signature(function).parameters) == 1 + len(data):
+            assert not imprecise(jax.make_jaxpr(mlmath.rows(function))(params, *data))[1], name
 
 
 _SHARE = 41  # rows on each of eight devices: no other dimension is a multiple of it

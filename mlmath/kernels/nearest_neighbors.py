@@ -114,7 +114,7 @@ def init(
     """
     if X.shape[1] == 0:
         raise ValueError("X must have at least one column, got none.")
-    X, y, weight = present(X, y, sample_weight)
+    X, y, weight = present(jnp.array(X), jnp.array(y), sample_weight)  # the caller's may change
     finite = jnp.isfinite(X).all(axis=1) & jnp.isfinite(y)  # nothing was cleared without weights
     return Params(X, y, known(weight, finite & (weight >= 0)))
 

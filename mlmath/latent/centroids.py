@@ -86,6 +86,7 @@ def _nearest(C, x):
 
 
 @_nearest.def_vmap
+@jax.default_matmul_precision("highest")
 def _(size, batched, C, x):
     """Many examples of the same centroids are one search, whatever batches it."""
     if batched == [False, True]:

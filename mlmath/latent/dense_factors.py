@@ -33,6 +33,8 @@ References:
         family).
 """
 
+from functools import partial
+
 import jax.numpy as jnp
 import numpy as np
 from jax.scipy.linalg import solve_triangular
@@ -160,7 +162,8 @@ def congruent(
 def apply(factor: Float[Real, "c d d"], v: Float[Real, "k d"]) -> Float[Array, "k d"]:
     """Lv of each factor and row v; one factor serves all rows."""
     L, v = jnp.asarray(factor), jnp.asarray(v)
-    return v @ L[0].T if L.shape[0] == 1 else (L @ v[:, :, None])[:, :, 0]
+    product = partial(jnp.matmul, precision="highest")
+    return product(v, L[0].T) if L.shape[0] == 1 else product(L, v[:, :, None])[:, :, 0]
 
 
 def apply_transposed(factor: Float[Real, "c d d"], v: Float[Real, "k d"]) -> Float[Array, "k d"]:

@@ -213,6 +213,7 @@ def _sums(family, X, weight, coefficients):
     top = lax.stop_gradient(jnp.max(joint, axis=0))
     parts = jnp.exp(joint - top[None])
     whole = jnp.sum(parts, axis=0)
+    # F on the left: its long products are the faster so
     return (F @ (parts * (weight / whole)[None]).T).T, weight @ (top + jnp.log(whole))
 
 
@@ -220,7 +221,7 @@ def _statistics(family, point, X, weight, total, prior):
     """Nⱼ, μⱼ⁺, Sⱼ + κτT of each covariance, the size of its numbers, and log likelihood."""
     factors, d = family.factors, X.shape[1]
     coefficients = _coefficients(family, point)
-    block = d * max(256, 2**20 // coefficients.shape[1])
+    block = d * max(256, 2**20 // coefficients.shape[1])  # 2²⁰ features: long enough for threads
     sums, likelihood = gram.row_sum(partial(_sums, family), (X, weight), coefficients, block=block)
     mass, first, square = sums[:, 0], sums[:, 1 : d + 1], factors.second(sums[:, d + 1 :], d)
     present = (point.weights != 0)[:, None]

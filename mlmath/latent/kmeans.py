@@ -31,7 +31,7 @@ derivative in the centroids where it begins is 0, and that of L is the envelope 
 Law of the weights: :func:`fit` is exact; what draws rows draws them in proportion to sᵢ.
 
 Time O(nkd) per step, memory a block (``latent.assignment``), some numbers per row and, with
-weights, a copy of X; never n × k.
+weights, two copies of X; never n × k.
 
 >>> import jax, jax.numpy as jnp
 >>> from mlmath.latent import kmeans

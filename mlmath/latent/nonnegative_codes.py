@@ -166,6 +166,7 @@ def _search(H, x):
 
 
 @_search.def_vmap
+@jax.default_matmul_precision("highest")
 def _(size, batched, H, x):
     """Many examples of the same components are one search, whatever batches it."""
     if batched == [False, True]:

@@ -106,7 +106,7 @@ def transform(params: Params, x: Float[Real, " d"]) -> Float[Array, " k"]:
 
 def inverse(params: Params, z: Float[Real, " k"]) -> Float[Array, " d"]:
     """Reconstruction x̂ of ONE example from its scores, eq. (1)."""
-    return params.mean + jnp.matmul(z, params.components)
+    return params.mean + jnp.matmul(z, params.components, precision="highest")
 
 
 def whiten(params: Params, x: Float[Real, " d"]) -> Float[Array, " k"]:
@@ -124,6 +124,7 @@ def loss(params: Params, x: Float[Real, " d"]) -> Float[Array, ""]:
     return jnp.sum(jnp.square(x - inverse(params, transform(params, x))))
 
 
+@compiled()
 def objective(
     params: Params, X: Float[Real, "n d"], *, sample_weight: Float[Real, " n"] | None = None
 ) -> Float[Array, ""]:
@@ -228,6 +229,7 @@ _scores_of_one = custom_vmap(_plain_scores)
 
 
 @_scores_of_one.def_vmap
+@jax.default_matmul_precision("highest")  # traced when the entry point has already returned
 def _(size, batched, V, mean, x):
     """Many examples a block at a time on a CPU, so that their differences stay in the cache."""
     if batched != [False, False, True]:

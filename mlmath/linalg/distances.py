@@ -211,10 +211,13 @@ def _euclidean(x, Y):
 
 @_euclidean.defjvp
 def _(primals, tangents):
+    """Σⱼ (xⱼ − yⱼ)(ẋⱼ − ẏⱼ) / ‖x − y‖, in units in which no derivative of it leaves the dtype."""
     (x, Y), (dx, dY) = primals, tangents
     found = _euclidean(x, Y)
-    safe = jnp.where(found == 0, jnp.inf, found)
-    along = (x[None] - Y) / safe[:, None]
+    exponent = jnp.frexp(lax.stop_gradient(found))[1] - 1
+    unit = jnp.ldexp(jnp.ones_like(found), jnp.where(jnp.isfinite(found), exponent, 0))
+    length = jnp.where(found == 0, jnp.inf, found / unit)
+    along = (x[None] - Y) / unit[:, None] / length[:, None]
     return found, jnp.sum(along * (dx[None] - dY), axis=1)
 
 

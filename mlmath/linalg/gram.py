@@ -157,6 +157,7 @@ def _lane(X, weight):
 
 
 @_lane.def_vmap
+@jax.default_matmul_precision("highest")  # traced when the entry point has already returned
 def _(size, batched, X, weight):
     """Lanes that differ in their weights alone share the products, where lanes are many."""
     if batched[0] or size < X.shape[1]:

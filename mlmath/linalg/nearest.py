@@ -143,12 +143,15 @@ def _search(X, Y, present, k, select, sizes):
     X, Y = lax.stop_gradient((X, Y))
     width, most = sizes
     m = Y.shape[0]
-    columns, query = _products(Y, present)
+    columns, query, scale = _products(Y, present)
     count = -(-m // width)
-    levels = math.floor(math.log(m / count / k, _GROUP)) if k > 1 else 0  # so that k groups exist
+    levels = 0
+    while k > 1 and k * count * _GROUP ** (levels + 1) <= m:  # so that k groups exist
+        levels += 1
     width = -(-m // (count * _GROUP**levels)) * _GROUP**levels
     surplus = jnp.zeros_like(columns, shape=(count * width - m, columns.shape[1])).at[:, -1]
     columns = jnp.concatenate([columns, surplus.set(jnp.inf)])
+    # place (h g + j) lies as (j, h): ``_fewest_of``
     columns = columns.reshape(count, -1, *[_GROUP] * levels, columns.shape[1])
     columns = columns.transpose(0, *range(levels + 1, 0, -1), levels + 2)
 
@@ -163,9 +166,9 @@ def _search(X, Y, present, k, select, sizes):
         values, places = (
             lax.scan(step, first, jnp.arange(1, count, dtype=jnp.int32))[0] if count > 1 else first
         )
-        return _ordered(x, Y, jnp.where(values == jnp.inf, m, places))
+        return _ordered(x, Y, jnp.where(values == jnp.inf, m, places), scale)
 
-    return by_blocks(candidates, X, width=width, most=most)
+    return by_blocks(candidates, X, width=max(width, k * X.shape[1]), most=most)
 
 
 def _products(Y, present):
@@ -186,7 +189,7 @@ def _products(Y, present):
         z = jnp.where(jnp.isnan(z), 0, z)
         return jnp.concatenate([z, jnp.ones_like(z[:, :1])], axis=1)
 
-    return jnp.concatenate([-2 * Z, last[:, None]], axis=1), query
+    return jnp.concatenate([-2 * Z, last[:, None]], axis=1), query, scale
 
 
 def _least(columns, queries, k):
@@ -254,14 +257,20 @@ def _merged(best, new):
     return least, jnp.take_along_axis(places, order, axis=1)
 
 
-def _ordered(x, Y, indices):
-    """The chosen rows by δ from the differences, eq. (1), of equal ones the lower index first."""
-    squares = jnp.sum((x[:, None] - Y.at[indices].get(mode="clip")) ** 2, axis=2)
-    squares = jnp.where(indices == Y.shape[0], jnp.inf, squares)
+def _ordered(x, Y, indices, scale):
+    """The chosen rows by δ from the differences, eq. (1), of equal ones the lower index first.
+
+    δ in other units tells apart what in those of the rows leaves the dtype.
+    """
+    apart = x[:, None] - Y.at[indices].get(mode="clip")
+    squares, scaled = (
+        jnp.where(indices == Y.shape[0], jnp.inf, jnp.sum((unit * apart) ** 2, axis=2))
+        for unit in (1, scale)
+    )
     if indices.shape[1] == 1:
         return indices, squares
-    last = jnp.where(jnp.isnan(squares), jnp.inf, squares)
-    return lax.sort((last, indices, squares), dimension=1, num_keys=2)[1:]
+    keys = (jnp.where(jnp.isnan(a), jnp.inf, a) for a in (scaled, squares))
+    return lax.sort((*keys, indices, squares), dimension=1, num_keys=3)[2:]
 
 
 @jax.custom_jvp

@@ -91,6 +91,7 @@ def _factor(H, values, vectors, shift):
 
 
 @_factor.def_vmap
+@jax.default_matmul_precision("highest")
 def _(size, batched, H, values, vectors, shift):
     """Many shifts of one H share its spectrum, if its diagonal allows that."""
     axes = (0 if batched[0] else None, 0 if batched[3] else None)

@@ -46,6 +46,7 @@ _near_mean = custom_vmap(_mean)
 
 
 @_near_mean.def_vmap
+@jax.default_matmul_precision("highest")
 def _(size, batched, X, weight):
     if batched[0]:
         return jax.vmap(_mean, [0 if many else None for many in batched])(X, weight), True

@@ -372,3 +372,12 @@ def test_empty_rows_columns_and_classes_are_refused():
     with pytest.raises(TypeError, match="x must be"):
         nn.predict(nn.init(X, Y), Q)
     assert nn.predict(nn.init(X[:1], Y[:1]), Q[0], k=1) == Y[0]
+
+
+def test_what_is_remembered_is_not_the_callers_array():
+    X, y = np.eye(64, dtype=np.float32), np.ones(64, np.float32)
+    kept = [nn.init(X, y) for _ in range(20)]
+    X[:], y[:] = 7, 7
+    for params in kept:
+        np.testing.assert_array_equal(params[0], np.eye(64))
+        np.testing.assert_array_equal(params[1], 1)

@@ -260,7 +260,7 @@ def test_what_counts_and_is_not_a_number_shows(iris):
 def test_no_array_of_rows_times_centroids_is_made(iris):
     """The largest temporary of the compiled program is a block, and X itself."""
     X = np.zeros((40_000, 2), np.float32)
-    program = kmeans.fit.lower(X[:300], X).compile()
+    program = jax.jit(kmeans.fit).lower(X[:300], X).compile()
     assert program.memory_analysis().temp_size_in_bytes < 40_000 * 300 * 4 / 3
 
 

@@ -205,6 +205,16 @@ def test_the_unit_does_not_matter(name, unit):
     np.testing.assert_allclose(found, ALL[name](X[0], Y), rtol=1e-4)
 
 
+@pytest.mark.parametrize("unit", [1e-25, 1e-20, 1, 1e20, 1e25])
+def test_derivatives_of_the_euclidean_distance_have_units_too(unit):
+    x, rows = (np.float32(unit) * a.astype(np.float32) for a in (X[0], Y))
+    slope = jax.jacobian(distances.euclidean)
+    np.testing.assert_allclose(slope(x, rows), slope(X[0], Y), rtol=1e-4, atol=1e-6)
+    curvature = jax.jacobian(slope)(x, rows) * np.float32(unit)
+    right = jax.jacobian(slope)(X[0], Y)
+    np.testing.assert_allclose(curvature, right, rtol=1e-3, atol=1e-5)
+
+
 def test_squares_that_leave_the_dtype_do_not_disturb_others():
     """Twins, near and far points, and an unknown one, side by side and many at once."""
     x = np.float32([[1, 2, 3], [1e-25, 0, 0], [3e25, 0, 0], [np.nan, 0, 0], [5, 5, 5]])

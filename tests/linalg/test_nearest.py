@@ -104,7 +104,7 @@ def test_mirrored_points_come_in_order_though_their_products_round():
 
 def test_equation_2_differs_from_equation_1_by_a_number_of_the_query():
     present = jnp.ones(300, bool)
-    columns, query = nearest._products(jnp.asarray(Y), present)
+    columns, query, _ = nearest._products(jnp.asarray(Y), present)
     center = np.asarray(distances.center(Y))
     unit = 2.0 ** np.ceil(np.log2(np.abs(Y - center).max()))
     right = squares(X, Y) - np.sum((X - center) ** 2, axis=1, keepdims=True)
@@ -146,6 +146,21 @@ def test_the_unit_does_not_change_the_order(unit):
     rows, points = (np.float32(unit) * a.astype(np.float32) for a in (X, Y))
     order = np.argsort(squares(X, Y), axis=1)
     np.testing.assert_array_equal(nearest.nearest(rows, points).indices, order[:, 0])
+    np.testing.assert_array_equal(nearest.smallest(rows, points, 7).indices, order[:, :7])
+
+
+def test_a_query_far_beyond_the_rows_still_has_its_distance():
+    points = np.float32([[1e-25, 0], [-1e-25, 0], [0, 2e-25]])
+    found = nearest.smallest(np.float32([[3, 4]]), points, 2)
+    np.testing.assert_allclose(found.squared_distances, [[25, 25]])
+    np.testing.assert_array_equal(found.indices, [[0, 1]])
+
+
+def test_differences_of_the_candidates_are_made_a_block_at_a_time():
+    many = (jax.ShapeDtypeStruct((n, 500), jnp.float32) for n in (4000, 104))
+    program = jax.jit(lambda X, Y: nearest.smallest(X, Y, 100))
+    memory = program.lower(*many).compile().memory_analysis()
+    assert memory.temp_size_in_bytes < 12 * nearest._BLOCK
 
 
 def test_a_query_far_outside_gets_an_answer_that_is_present():
