@@ -25,6 +25,7 @@ __all__ = [
     "Scalar",
     "by_blocks",
     "is_large",
+    "owned",
     "parts",
     "placed",
     "rows",
@@ -72,6 +73,14 @@ def placed(argument: Any) -> Any:
     with np.errstate(over="ignore"):
         np.copyto(aligned, argument, casting="same_kind")
     return jax.device_put(aligned)
+
+
+def owned(argument: Any) -> Any:
+    """Array that stays what it is when the caller changes a NumPy array afterwards.
+
+    ``jnp.array`` may still read the caller's when it has returned.
+    """
+    return np.array(argument) if isinstance(argument, np.ndarray) else argument
 
 
 def by_blocks(function: Callable[[Any], Any], X: Any, *, width: int, most: int) -> Any:

@@ -58,7 +58,7 @@ from jax import lax
 from jax.custom_batching import custom_vmap
 from jaxtyping import Array, Float, Int
 
-from mlmath.arrays import Labels, Real, Scalar
+from mlmath.arrays import Labels, Real, Scalar, owned
 from mlmath.compiled import compiled
 from mlmath.linalg import nearest, vectors
 from mlmath.statistics.weights import known, present
@@ -114,7 +114,7 @@ def init(
     """
     if X.shape[1] == 0:
         raise ValueError("X must have at least one column, got none.")
-    X, y, weight = present(jnp.array(X), jnp.array(y), sample_weight)  # the caller's may change
+    X, y, weight = present(owned(X), owned(y), sample_weight)
     finite = jnp.isfinite(X).all(axis=1) & jnp.isfinite(y)  # nothing was cleared without weights
     return Params(X, y, known(weight, finite & (weight >= 0)))
 
