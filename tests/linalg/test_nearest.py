@@ -87,6 +87,15 @@ def test_of_equal_distances_the_lower_index_comes_first_across_blocks(k):
     agrees(*whole_numbers(30, 500), k)
 
 
+def test_of_equal_distances_the_lower_index_comes_first_in_whichever_group_it_is():
+    """Groups whose minima are the least lie last, and hold many that are as far as the first."""
+    points = np.ones((512, 1), np.float32)
+    points[[480, 496]] = 0
+    for k in (3, 9, 20):
+        found = nearest.smallest(np.zeros((1, 1), np.float32), points, k)
+        np.testing.assert_array_equal(found.indices[0], [480, 496, *range(k - 2)])
+
+
 @pytest.mark.parametrize("k", [3, 10])
 def test_twins_of_numbers_that_round_come_in_order(k):
     twins = RNG.normal(size=(30, 7)).astype(np.float32)[RNG.integers(0, 30, 700)]
