@@ -63,6 +63,7 @@ __all__ = [
     "log_weights",
     "moments",
     "objective",
+    "opened",
     "penalised",
     "penalty",
     "present",
@@ -107,18 +108,18 @@ class Prior(NamedTuple):
 
 def log_prob(family: Family, params: Any, x: Float[Real, " d"]) -> Float[Array, ""]:
     """Log density log p(x) of ONE example, eq. (1)."""
-    return jax.nn.logsumexp(_joint(family, _opened(family, params, x), jnp.asarray(x)))
+    return jax.nn.logsumexp(_joint(family, opened(family, params, x), jnp.asarray(x)))
 
 
 def responsibilities(family: Family, params: Any, x: Float[Real, " d"]) -> Float[Array, " k"]:
     """Probabilities that ONE example comes from each of the components, eq. (2)."""
-    return jax.nn.softmax(_joint(family, _opened(family, params, x), jnp.asarray(x)))
+    return jax.nn.softmax(_joint(family, opened(family, params, x), jnp.asarray(x)))
 
 
 def sample(family: Family, key: Key, params: Any) -> Float[Array, " d"]:
     """Draw ONE example."""
     which, noise = jax.random.split(key)
-    point = _opened(family, params, params.means)
+    point = opened(family, params, params.means)
     j = jax.random.categorical(which, log_weights(point.weights))
     z = jax.random.normal(noise, point.means.shape, point.means.dtype)
     return (point.means + family.factors.apply(point.factor, z))[j]
@@ -137,7 +138,7 @@ def objective(
     X, weight = present_rows(X, sample_weight)
     prior = prior_of(prior_rows, prior_scale, params, X)
     _, total = moments(family, X, weight)
-    return penalised(family, _opened(family, params, X), X, weight, total, prior)
+    return penalised(family, opened(family, params, X), X, weight, total, prior)
 
 
 def prior_of(rows: Scalar, scale: Scalar | None, params: Any, X: Float[Real, "n d"]) -> Prior:
@@ -154,8 +155,8 @@ def log_weights(weights: Float[Real, " k"]) -> Float[Array, " k"]:
     return jnp.where(none, jnp.finfo(weights.dtype).min / 4, jnp.log(jnp.where(none, 1, weights)))
 
 
-def _opened(family, params, like):
-    """Point of parameters."""
+def opened(family: Family, params: Any, like: Float[Real, "..."]) -> Point:
+    """Point of parameters, in the dtype of ``like``."""
     dtype = jnp.asarray(like).dtype
     weights, means, covariances = (jnp.asarray(a, dtype) for a in params)
     covariances = family.stacked(covariances)
