@@ -184,8 +184,8 @@ def _sums(family, X, weight, point):
 def _covariance(family, mass, means, scatter):
     """T, eq. (3), in the shape of one covariance, stacked."""
     factors, whole = family.factors, jnp.sum(mass)
-    there = jnp.where((mass != 0)[:, None], means, means[jnp.argmax(mass)][None])
-    apart = there - (mass @ (there - there[:1]) / whole + there[0])[None]
+    apart = means - means[jnp.argmax(mass)][None]
+    apart = apart - (mass @ apart / whole)[None]
     each = scatter + factors.per(mass) * factors.outer(apart)
     return family.pool(jnp.sum(each, axis=0, keepdims=True) / whole)
 

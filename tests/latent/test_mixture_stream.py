@@ -127,7 +127,8 @@ def test_a_small_component_far_from_the_others_keeps_its_digits():
     np.testing.assert_allclose(step.ahead.covariances[0], right, rtol=1e-4, atol=1e-14)
 
 
-def test_an_absent_component_stays_away(data):
+@pytest.mark.parametrize("prior", [{}, {"prior_rows": 1.0, "prior_scale": 0.2}])
+def test_an_absent_component_stays_away(prior, data):
     X, s = data
     two, three = start(full_mixture, X), start(full_mixture, X, k=3)
     padded = three._replace(
@@ -135,7 +136,6 @@ def test_an_absent_component_stays_away(data):
         means=three.means.at[:2].set(two.means),
         covariances=three.covariances.at[:2].set(two.covariances),
     )
-    prior = {"prior_rows": 1.0, "prior_scale": 0.2}
     alone, beside = (
         mixture_stream.solve(full_mixture.FAMILY, p, streamed(full_mixture, p, X, s), **prior)
         for p in (two, padded)
@@ -157,12 +157,15 @@ def test_a_negative_weight_proves_nothing(data):
 
 
 def test_rows_that_determine_no_covariance_prove_nothing():
-    X, ones = np.tile([1.0, 2.0], (8, 1)), np.ones(8)
-    params = full_mixture.Params(jnp.ones(1), jnp.zeros((1, 2)), jnp.eye(2)[None])
-    step = mixture_stream.solve(
-        full_mixture.FAMILY, params, streamed(full_mixture, params, X, ones, cuts=(3,))
-    )
-    assert jnp.isnan(step.certificate.gap)
+    """The rows of one component lie on a line, those of the other do not."""
+    t, cloud = np.arange(8) / 7, 50 + np.random.default_rng(0).normal(size=(8, 2))
+    means, identity = jnp.array([[0.0, 0], [50, 50]]), jnp.tile(jnp.eye(2), (2, 1, 1))
+    params = full_mixture.Params(jnp.ones(2), means, identity)
+    for slope in np.linspace(0, 3, 41):
+        X = np.concatenate([np.stack([t, slope * t + 0.1], axis=1), cloud])
+        sums = streamed(full_mixture, params, X, np.ones(16), cuts=(3,))
+        step = mixture_stream.solve(full_mixture.FAMILY, params, sums)
+        assert jnp.isnan(step.certificate.gap), slope
 
 
 @each
