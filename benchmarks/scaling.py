@@ -40,7 +40,9 @@ def main():
         return
     found = {name: _scaled(make) for name, make in FITS.items()}
     every = os.cpu_count() or 1
-    alone, one, two = (_with_devices(*how) for how in ((1, every // 2), (1, every), (2, every)))
+    alone, one, two = (
+        _with_devices(*how) for how in ((1, max(1, every // 2)), (1, every), (2, every))
+    )
     found["kmeans"]["speedup_of_two_devices"] = one / two
     found["kmeans"]["speedup_over_one_device_of_half_the_processors"] = alone / two
     for name, result in found.items():

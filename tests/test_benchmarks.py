@@ -90,7 +90,7 @@ def test_the_kept_results_are_of_these_cases_and_targets():
 
 
 def test_slopes_are_of_fits_that_took_their_steps(monkeypatch):
-    monkeypatch.setattr(scaling, "_ROWS", (1_000, 2_000))
+    monkeypatch.setattr(scaling, "_ROWS", (1_000, 2_000, 4_000))
     found = scaling._scaled(scaling.FITS["kmeans"])
-    assert found["steps"] == (scaling._STEPS, scaling._STEPS)
+    assert found["steps"] == (scaling._STEPS,) * 3
     assert found["share_of_products"] > 0

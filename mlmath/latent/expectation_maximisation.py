@@ -53,13 +53,13 @@ from jaxtyping import Float
 
 from mlmath.arrays import Count, Real, Scalar
 from mlmath.calculus import implicit
-from mlmath.calculus.log1pmx import log1pmx
 from mlmath.certificate import Certificate, certify
 from mlmath.latent.gaussian_mixture import (
     Family,
     Params,
     Point,
     log_weights,
+    maximised,
     moments,
     penalised,
     penalty,
@@ -235,25 +235,10 @@ def _evaluated(family, point, X, weight, total, prior):
     """State at a point: one pass over the rows."""
     factors, d = family.factors, X.shape[1]
     mass, means, scatter, size, likelihood = _statistics(family, point, X, weight, total, prior)
-    there = present(family, point)
-    masses = jnp.where(there > 0, family.pool(mass[:, None])[:, 0] + prior.rows, 1)
-    L = factors.factor(scatter / factors.per(masses), size / masses[:, None])
-    L = jnp.where(factors.per(there) > 0, L, point.factor)
-    weights = mass / jnp.sum(mass)
-    ratio = jnp.where(weights == 0, 1, point.weights / jnp.where(weights == 0, 1, weights))
     step = factors.apply(point.inverse, means - point.means)
-    excess = (
-        jnp.sum(mass * (jnp.sum(step**2, axis=1) / 2 - log1pmx(ratio - 1)))
-        + (there * masses) @ factors.divergence(point.inverse, L, d) / 2
-    )
-    rounding = (8 * jnp.finfo(X.dtype).eps) ** 2 * jnp.sum(mass) * d
-    return _State(
-        point,
-        Point(weights, means, L, factors.inverse(L)),
-        penalty(family, point, total, prior, d) - likelihood,
-        jnp.where(jnp.abs(excess) <= rounding, 0, excess),
-        jnp.asarray(0),
-    )
+    image, excess = maximised(family, point, mass, means, step, scatter, size, prior.rows)
+    value = penalty(family, point, total, prior, d) - likelihood
+    return _State(point, image, value, excess, jnp.asarray(0))
 
 
 def _attached(family, point, value, X, weight, total, prior):

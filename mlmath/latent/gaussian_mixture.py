@@ -50,6 +50,7 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from mlmath.arrays import Key, Real, Scalar
+from mlmath.calculus.log1pmx import log1pmx
 from mlmath.linalg import gram
 from mlmath.statistics.center import near_mean
 from mlmath.statistics.weights import present_rows
@@ -61,6 +62,7 @@ __all__ = [
     "Prior",
     "log_prob",
     "log_weights",
+    "maximised",
     "moments",
     "objective",
     "opened",
@@ -199,6 +201,44 @@ def penalty(
     trace = family.factors.trace(point.inverse, total, d)
     counted = present(family, point)
     return prior.rows / 2 * jnp.sum(counted * (prior.scale * trace - 2 * log_determinant))
+
+
+def maximised(
+    family: Family,
+    point: Point,
+    mass: Float[Real, " k"],
+    means: Float[Real, "k d"],
+    step: Float[Real, "k d"],
+    scatter: Float[Real, "..."],
+    size: Float[Real, "..."],
+    rows: Scalar,
+) -> tuple[Point, Float[Array, ""]]:
+    """Next point of ``latent.expectation_maximisation``, and its eq. (2), what that gains.
+
+    Args:
+        family: kind of covariance.
+        point: where the responsibilities were taken.
+        mass: Nⱼ.
+        means: μⱼ⁺.
+        step: Lⱼ⁻¹(μⱼ⁺ − μⱼ).
+        scatter: S_c + κτT of each covariance.
+        size: of the numbers of whose difference its diagonal is.
+        rows: κ.
+    """
+    factors, d, mass = family.factors, point.means.shape[1], jnp.asarray(mass)
+    there = present(family, point)
+    masses = jnp.where(there > 0, family.pool(mass[:, None])[:, 0] + rows, 1)
+    L = factors.factor(scatter / factors.per(masses), size / masses[:, None])
+    L = jnp.where(factors.per(there) > 0, L, point.factor)
+    weights = mass / jnp.sum(mass)
+    ratio = jnp.where(weights == 0, 1, point.weights / jnp.where(weights == 0, 1, weights))
+    excess = (
+        jnp.sum(mass * (jnp.sum(step**2, axis=1) / 2 - log1pmx(ratio - 1)))
+        + (there * masses) @ factors.divergence(point.inverse, L, d) / 2
+    )
+    rounding = (8 * jnp.finfo(L.dtype).eps) ** 2 * jnp.sum(mass) * d
+    excess = jnp.where(jnp.abs(excess) <= rounding, 0, excess)
+    return Point(weights, means, L, factors.inverse(L)), excess
 
 
 def present(family: Family, point: Point) -> Float[Array, " c"]:

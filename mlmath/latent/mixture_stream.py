@@ -50,12 +50,12 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from mlmath.arrays import Real, Scalar
-from mlmath.calculus.log1pmx import log1pmx
 from mlmath.certificate import Certificate, certify
 from mlmath.compiled import compiled
 from mlmath.latent.gaussian_mixture import (
     Family,
     log_weights,
+    maximised,
     opened,
     penalty,
     present,
@@ -141,28 +141,18 @@ def solve(
     means = point.means + factors.apply(point.factor, step)
     scatter = factors.congruent(point.factor, squares - factors.per(mass) * factors.outer(step))
     total = _covariance(family, mass, means, scatter)
-    there = present(family, point)
-    masses = jnp.where(there > 0, family.pool(mass[:, None])[:, 0] + prior.rows, 1)
     pooled = family.pool(scatter) + prior.rows * prior.scale * total
     size = family.pool(factors.diagonal(factors.congruent(point.factor, squares)))
-    L = factors.factor(pooled / factors.per(masses), size / masses[:, None])
-    L = jnp.where(factors.per(there) > 0, L, point.factor)
-    weights = mass / jnp.sum(mass)
-    ratio = jnp.where(weights == 0, 1, point.weights / jnp.where(weights == 0, 1, weights))
-    excess = (
-        jnp.sum(mass * (jnp.sum(step**2, axis=1) / 2 - log1pmx(ratio - 1)))
-        + (there * masses) @ factors.divergence(point.inverse, L, d) / 2
-    )
-    rounding = (8 * jnp.finfo(shifts.dtype).eps) ** 2 * jnp.sum(mass) * d
-    excess = jnp.where(jnp.abs(excess) <= rounding, 0, excess)
+    image, excess = maximised(family, point, mass, means, step, pooled, size, prior.rows)
     value = penalty(family, point, total, prior, d) - likelihood
-    null = _null_value(family, total, jnp.sum(mass), prior.rows * jnp.sum(there), prior.scale, d)
+    null = _null_value(
+        family, total, jnp.sum(mass), prior.rows * jnp.sum(present(family, point)), prior.scale, d
+    )
     if tolerance is None:
         tolerance = float(jnp.finfo(shifts.dtype).eps) ** (4 / 3)
     certificate = certify(value, excess, jnp.maximum(null - value, 0) + excess, tolerance=tolerance)
-    ahead = params._replace(
-        weights=weights, means=means, covariances=family.shaped(factors.covariance(L))
-    )
+    covariances = family.shaped(factors.covariance(image.factor))
+    ahead = params._replace(weights=image.weights, means=means, covariances=covariances)
     return Step(params, certificate, ahead)
 
 
