@@ -9,20 +9,31 @@ A sum Σᵢ sᵢ f(xᵢ, yᵢ) in which a row may hold NaN or ∞ is that of
 row is finite nothing changes and the derivative in sᵢ at sᵢ = 0 is its influence f(xᵢ, yᵢ),
 which ``where(s > 0, …)`` would lose.
 
+A row that is finite but so far away that fourth powers of its distance, of which influences on
+scatters and their derivatives are made, leave the dtype has an influence that is no number: where
+
+    sᵢ = 0  and  |xᵢⱼ − cⱼ| > uⱼ M^¼  for some j,    M the largest number        (2)
+
+with c and u the centre and the unit of the others, the row is absent for derivatives, too. Sums of
+squares alone can do with M^½ in the place of M^¼ (:func:`apart`).
+
 >>> import jax.numpy as jnp
 >>> from mlmath import absence
 >>> X, y, s = jnp.array([[1.0], [jnp.nan], [jnp.inf]]), jnp.ones(3), jnp.array([1.0, 0.0, 2.0])
 >>> X, y, s = absence.cleared(X, y, s)
 >>> print(X.T, y, s)
 [[1. 0. 0.]] [1. 0. 0.] [ 1.  0. nan]
+>>> far = jnp.array([[1.0], [1e99]])
+>>> print(absence.within(far, jnp.array([1.0, 0.0]), jnp.array([1.5])).T)
+[[1.  1.5]]
 """
 
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
-from mlmath.arrays import Real
+from mlmath.arrays import Real, Scalar
 
-__all__ = ["cleared"]
+__all__ = ["apart", "cleared", "unreachable", "within"]
 
 
 def cleared(
@@ -40,3 +51,44 @@ def cleared(
         jnp.where(finite, y, 0),
         jnp.where(finite, weight, jnp.where(weight == 0, 0, jnp.nan)),
     )
+
+
+def unreachable(
+    X: Float[Real, "n d"],
+    weight: Float[Real, " n"],
+    center: Float[Real, " d"],
+    *,
+    unit: Scalar | Float[Real, " d"] = 1.0,
+) -> Bool[Array, " n"]:
+    """Which rows are absent for derivatives, too, eq. (2).
+
+    Args:
+        X: rows.
+        weight: sᵢ.
+        center: c, a point among the rows that count.
+        unit: u, their size.
+    """
+    center = jnp.asarray(center)
+    reach = jnp.finfo(center.dtype).max ** 0.25 * jnp.asarray(unit)
+    near = jnp.abs(X - center[None]) <= jnp.broadcast_to(reach, center.shape)[None]
+    return ~near.all(axis=1) & (jnp.asarray(weight) == 0)
+
+
+def within(
+    X: Float[Real, "n d"],
+    weight: Float[Real, " n"],
+    center: Float[Real, " d"],
+    *,
+    unit: Scalar | Float[Real, " d"] = 1.0,
+) -> Float[Array, "n d"]:
+    """Rows, of which those that are :func:`unreachable` lie at the centre."""
+    gone = unreachable(X, weight, center, unit=unit)
+    return jnp.where(gone[:, None], jnp.asarray(center)[None], X)
+
+
+def apart(
+    X: Float[Real, "n d"], weight: Float[Real, " n"], center: Float[Real, " d"]
+) -> Float[Array, "n d"]:
+    """x − c, 0 for absent rows of which not even the square is a number."""
+    most = jnp.finfo(jnp.asarray(center).dtype).max ** 0.25
+    return within(X, weight, center, unit=jnp.asarray(most)) - jnp.asarray(center)[None]

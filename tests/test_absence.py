@@ -1,4 +1,4 @@
-"""Absent rows: eq. (1), its derivatives, and what a ``vmap`` over weights leaves alone."""
+"""Absent rows: eq. (1) and (2), their derivatives, and what a ``vmap`` over weights leaves alone."""
 
 import jax
 import jax.numpy as jnp
@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from mlmath.absence import cleared
+from mlmath.absence import apart, cleared, unreachable, within
 
 number = st.floats(-100, 100, allow_subnormal=False) | st.sampled_from([np.nan, np.inf, -np.inf])
 
@@ -55,3 +55,28 @@ def test_a_vmap_over_weights_batches_the_weights_alone():
     found = jax.vmap(lambda s: cleared(X, y, s), out_axes=(None, None, 0))(weights)  # or it raises
     np.testing.assert_array_equal(found[0], X)
     np.testing.assert_array_equal(found[2], weights)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_unreachable_is_its_definition(dtype):
+    reach = float(np.finfo(dtype).max) ** 0.25  # (2)
+    c, u = np.array([3.0, -1.0], dtype), np.array([2.0, 0.5], dtype)
+    shares = np.array([[0.99, 0], [1.01, 0], [0, -0.99], [0, -1.01], [1e5, 1e5], [np.nan, 0]])
+    X = (c + reach * u * shares).astype(dtype)
+    for s in (0, 1):
+        weight = np.full(len(X), s, dtype)
+        expected = (s == 0) & np.array([False, True, False, True, True, True])
+        np.testing.assert_array_equal(unreachable(X, weight, c, unit=u), expected)
+        np.testing.assert_array_equal(
+            within(X, weight, c, unit=u), np.where(expected[:, None], c, X)
+        )
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_differences_of_absent_rows_have_squares(dtype):
+    most = np.finfo(dtype).max
+    X = np.array([[1.0], [most / 2], [2.0], [0.9 * np.sqrt(most)], [most / 2]], dtype)
+    found = apart(X, np.array([1.0, 0.0, 0.0, 0.0, 1.0], dtype), np.array([1.0], dtype))
+    np.testing.assert_array_equal(found[:4, 0], [0, 0, 1, X[3, 0]])
+    assert found[4, 0] == X[4, 0]  # a row that counts is what it is
+    assert np.isfinite(found[:4] ** 2).all()

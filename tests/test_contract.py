@@ -241,7 +241,7 @@ def test_weight_is_repetition(case):
 
 
 @every
-@pytest.mark.parametrize("absent", [np.nan, np.inf, 1e6])
+@pytest.mark.parametrize("absent", [np.nan, np.inf, 1e6, 1e200])
 def test_weight_zero_is_absence_whatever_the_row_holds(case, absent):
     given = inputs(case)
     keep = np.ones(case.rows, bool)

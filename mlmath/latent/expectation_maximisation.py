@@ -51,6 +51,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Float
 
+from mlmath.absence import within
 from mlmath.arrays import Count, Real, Scalar
 from mlmath.calculus import implicit
 from mlmath.certificate import Certificate, certify
@@ -111,6 +112,7 @@ def maximise(
     center, total = moments(family, X, weight)
     frame = _frame(family, center, total)
     Z = family.factors.apply(frame.inverse, X - frame.means)
+    Z = within(Z, weight, jnp.zeros_like(center))
     inner = family.factors.congruent(frame.inverse, total)
     fixed = lax.stop_gradient((Z, weight, inner, prior))
     start = _start(family, *lax.stop_gradient((params, frame)))

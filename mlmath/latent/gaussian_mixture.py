@@ -49,6 +49,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
+from mlmath.absence import apart, within
 from mlmath.arrays import Key, Real, Scalar
 from mlmath.calculus.log1pmx import log1pmx
 from mlmath.linalg import gram
@@ -70,6 +71,7 @@ __all__ = [
     "penalty",
     "present",
     "prior_of",
+    "reached",
     "responsibilities",
     "sample",
 ]
@@ -189,7 +191,7 @@ def penalised(
 
 
 def _likelihood(family, X, weight, point):
-    joint = jax.vmap(partial(_joint, family, point))(X)
+    joint = jax.vmap(partial(_joint, family, point))(reached(family, point, X, weight))
     return weight @ jax.nn.logsumexp(joint, axis=1)
 
 
@@ -241,6 +243,15 @@ def maximised(
     return Point(weights, means, L, factors.inverse(L)), excess
 
 
+def reached(
+    family: Family, point: Point, X: Float[Real, "n d"], weight: Float[Real, " n"]
+) -> Float[Array, "n d"]:
+    """Rows ``within`` the reach of every component that is there, eq. (2) of ``absence``."""
+    there = family.factors.per(present(family, point)) > 0
+    unit = 1 / jnp.max(jnp.where(there, jnp.abs(point.inverse), 0))
+    return within(X, weight, point.weights @ point.means, unit=lax.stop_gradient(unit))
+
+
 def present(family: Family, point: Point) -> Float[Array, " c"]:
     """1 for covariances of which a component has a weight, else 0."""
     there = lax.stop_gradient((point.weights != 0).astype(point.weights.dtype))
@@ -259,5 +270,5 @@ def moments(
 
 
 def _row_moments(family, X, weight, c):
-    Z = (X - c[None]).T
+    Z = apart(X, weight, c).T
     return jnp.sum(weight), Z @ weight, family.factors.feature_sums(Z, weight)

@@ -60,6 +60,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, Float
 
+from mlmath.absence import unreachable
 from mlmath.arrays import Count, Real, Scalar
 from mlmath.certificate import Certificate, certify
 from mlmath.compiled import compiled
@@ -207,9 +208,8 @@ def _present(X, observed, sample_weight):
 
 def _within_range(X, M, weight, center, unit):
     """Rows, of which those of weight 0 observe nothing if squares of theirs may overflow."""
-    away = jnp.where(M != 0, jnp.abs(X - center[None]), 0)
-    far = ~(away <= jnp.finfo(X.dtype).max ** 0.25 * unit).all(axis=1)
-    absent = (far & (weight == 0))[:, None]
+    seen = jnp.where(M != 0, X, center[None])
+    absent = unreachable(seen, weight, center, unit=unit)[:, None]
     return jnp.where(absent, 0, X), jnp.where(absent, 0, M)
 
 

@@ -32,9 +32,11 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Float
 
+from mlmath.absence import within
 from mlmath.arrays import Count, Key, Real
 from mlmath.latent.gaussian_mixture import Family, Params
 from mlmath.linalg import gram
+from mlmath.statistics.center import near_mean
 from mlmath.statistics.weights import present_rows
 
 __all__ = ["init"]
@@ -62,6 +64,7 @@ def init(
     if not 1 <= k <= X.shape[0]:
         raise ValueError(f"k must be from 1 to the {X.shape[0]} rows of X, got {k}.")
     X, weight = lax.stop_gradient(present_rows(X, sample_weight))
+    X = within(X, weight, near_mean(X, weight))
     Z = _standardised(X, weight)
     there = jnp.arange(k) < (k if present is None else present)
     means, nearest = _drawn(key, X, Z, weight, there)

@@ -60,6 +60,7 @@ from mlmath.latent.gaussian_mixture import (
     penalty,
     present,
     prior_of,
+    reached,
 )
 from mlmath.linalg import gram
 from mlmath.statistics.weights import present_rows
@@ -158,6 +159,7 @@ def solve(
 
 def _sums(family, X, weight, point):
     factors, d = family.factors, X.shape[1]
+    X = reached(family, point, X, weight)
     z = jax.vmap(lambda x: factors.apply(point.inverse, x[None] - point.means))(X)
     constant = log_weights(point.weights) + factors.log_determinant(point.inverse, d)
     joint = constant[None] - jnp.sum(z**2, axis=2) / 2 - d / 2 * math.log(2 * math.pi)

@@ -53,6 +53,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, Int
 
+from mlmath.absence import within
 from mlmath.arrays import Count, Real, Scalar
 from mlmath.latent import alternating, nonnegative_codes
 from mlmath.linalg import gram, nonnegative_least_squares
@@ -96,8 +97,7 @@ def frame(X: Float[Real, "n d"], weight: Float[Real, " n"]) -> Data:
     counts = (weight != 0)[:, None]
     unit, share = lax.stop_gradient((_above(jnp.where(counts, X, 0)), _above(weight)))
     X, weight = X / unit, jnp.asarray(weight / share)
-    far = jnp.max(X, axis=1, keepdims=True) > jnp.finfo(X.dtype).max ** 0.25
-    X = jnp.where(far & ~counts, 0, X)  # whose influence has fourth powers, not numbers
+    X = within(X, weight, jnp.zeros_like(X[0]))
     return Data(X, weight, unit**2 * share, gram.row_sum(_half_squares, (X, weight)))
 
 

@@ -55,6 +55,7 @@ from jax import lax
 from jax.custom_batching import custom_vmap
 from jaxtyping import Array, Float
 
+from mlmath.absence import apart
 from mlmath.arrays import Count, Key, Real, Scalar, by_blocks
 from mlmath.certificate import Certificate, certify, first_order_tolerance
 from mlmath.compiled import compiled
@@ -130,7 +131,8 @@ def objective(
 ) -> Float[Array, ""]:
     """What the reconstruction misses, L of eq. (2), that :func:`fit` minimises."""
     X, weight = present_rows(X, sample_weight)
-    return weight @ jax.vmap(loss, (None, 0))(params, X)
+    X = apart(X, weight, jnp.asarray(params.mean))
+    return weight @ jax.vmap(loss, (None, 0))(params._replace(mean=0 * X[0]), X)
 
 
 @compiled(static=("k",))
@@ -272,7 +274,7 @@ def _about(X, weight):
 
 def _squares(X, weight, c):
     """Sums of ‖x − c‖², of x − c, of 1 and of the largest |x − c|."""
-    Z = X - c[None]
+    Z = apart(X, weight, c)
     largest = weight @ jnp.max(jnp.abs(Z), axis=1)
     return weight @ jnp.sum(Z**2, axis=1), weight @ Z, jnp.sum(weight), largest
 
@@ -283,5 +285,5 @@ def _product(V, X, weight, mean):
 
 
 def _block_product(X, weight, mean, V):
-    Z = X - mean[None]
+    Z = apart(X, weight, mean)
     return Z.T @ (weight[:, None] * (Z @ V))

@@ -25,6 +25,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
+from mlmath.absence import within
 from mlmath.arrays import Real, Scalar
 from mlmath.linalg import scatter
 from mlmath.statistics import moments
@@ -54,7 +55,7 @@ def of_rows(X: Float[Real, "n d"], weight: Float[Real, " n"]) -> Axes:
         return of_moments(found)._replace(constant=deviation == 0, least=least)
     total, first = jnp.sum(weight), near_mean(X, weight)
     mean = first + weight @ (X - first[None]) / total
-    Xc = X - mean[None]
+    Xc = within(X - mean[None], weight, jnp.zeros_like(mean))
     spread = weight @ jnp.sum(Xc**2, axis=1)
     constant = weight @ jnp.max(jnp.abs(Xc), axis=1) == 0
     return Axes(total, mean, spread, scatter.eigh(Xc, weight), constant, least)

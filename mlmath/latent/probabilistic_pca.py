@@ -58,6 +58,7 @@ from jax import lax
 from jax.scipy.linalg import cho_solve
 from jaxtyping import Array, Float
 
+from mlmath.absence import within
 from mlmath.arrays import Key, Real, Scalar
 from mlmath.certificate import Certificate, certify, first_order_tolerance
 from mlmath.compiled import compiled
@@ -127,9 +128,7 @@ def objective(
     """Negative log-likelihood L, eq. (5), that :func:`fit` minimises."""
     X, weight = present_rows(X, sample_weight)
     params = jax.tree.map(jnp.asarray, params)
-    limit = jnp.finfo(X.dtype).max ** 0.25 * jnp.sqrt(params.noise)  # beyond, squares may overflow
-    far = ~(jnp.abs(X - params.mean[None]) <= limit).all(axis=1)
-    X = jnp.where((far & (weight == 0))[:, None], params.mean[None], X)
+    X = within(X, weight, params.mean, unit=jnp.sqrt(params.noise))
     return -jnp.matmul(weight, jax.vmap(log_prob, (None, 0))(params, X), precision="highest")
 
 

@@ -50,6 +50,7 @@ from jax import lax
 from jax.scipy.linalg import cho_factor, cho_solve
 from jaxtyping import Array, Float
 
+from mlmath.absence import within
 from mlmath.arrays import Real, Scalar
 from mlmath.certificate import Certificate, certify, first_order_tolerance
 from mlmath.compiled import compiled
@@ -111,6 +112,7 @@ def fit(
         raise ValueError(f"epochs must be 0 or more, got {epochs}.")
     X, y, weight = present(X, y, sample_weight)
     weight = weight + jnp.where((weight == 0).all(), jnp.nan, 0)
+    X = within(X, weight, jnp.zeros_like(X[0]))
     squares = jnp.sum(X**2, axis=1) + 1
     if learning_rate is None:
         learning_rate = 0.5 / jnp.max(jnp.where(weight != 0, squares, 1))

@@ -41,13 +41,14 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from mlmath.absence import apart, within
 from mlmath.arrays import Real, Scalar
 from mlmath.certificate import Certificate, certify, superlinear_tolerance
 from mlmath.compiled import compiled
 from mlmath.linalg import gram, shifted
 from mlmath.linear.plane import Params, loss, predict, rounding
 from mlmath.statistics.center import near_mean
-from mlmath.statistics.weights import present
+from mlmath.statistics.weights import present, total
 
 __all__ = ["Fit", "Params", "fit", "loss", "objective", "predict"]
 
@@ -114,10 +115,9 @@ def _primal(X, y, weight, l2):
 
     Moments about any c near the mean, here its first rounding, give those about the mean.
     """
-    total = jnp.sum(weight)
     c, m = near_mean(X, weight), near_mean(y[:, None], weight)[0]
     outer, cross, first, square, shift = gram.row_sum(_moments, (X, y, weight), c, m)
-    away, above = first / total, shift / total
+    away, above = first / jnp.sum(weight), shift / jnp.sum(weight)
     solve = _solver(outer - jnp.outer(first, away), l2)
     w = solve(cross - first * above)
     return w, c + away, m + above, square - shift * above, lambda g: g @ solve(g)
@@ -145,22 +145,21 @@ def _moments(X, y, weight, c, m):
 
 def _residual(X, y, weight, w, center, mean):
     """Sum of squared residuals, and of their products with x̃."""
-    Xc = X - center[None]
+    Xc = apart(X, weight, center)
     residual = y - mean - Xc @ w
-    return weight @ residual**2, (weight * residual) @ Xc
+    return total(residual**2, weight), (weight * residual) @ Xc
 
 
 def _dual(X, y, weight, l2):
     """Weights by eq. (4), x̄, ȳ, ỹᵀSỹ and g ↦ gᵀΛ⁻¹g ≥ gᵀH⁻¹g."""
-    total = jnp.sum(weight)
-    center, mean = weight @ X / total, weight @ y / total
-    Xc, yc = X - center[None], y - mean
+    center, mean = (weight @ a / jnp.sum(weight) for a in (X, y))
+    Xc, yc = within(X - center[None], weight, jnp.zeros_like(center)), y - mean
     scaled = Xc / jnp.broadcast_to(l2, X.shape[1:])[None]
     system = jnp.eye(len(y), dtype=X.dtype) + weight[:, None] * (Xc @ scaled.T)
     w = jnp.linalg.solve(system, weight * yc) @ scaled
-    return w, center, mean, weight @ yc**2, lambda g: g @ (g / l2)
+    return w, center, mean, total(yc**2, weight), lambda g: g @ (g / l2)
 
 
 def _objective(params, X, y, weight, l2):
     losses = jax.vmap(loss, (None, 0, 0))(params, X, y)
-    return weight @ losses + jnp.sum(l2 * params.weights**2) / 2
+    return total(losses, weight) + jnp.sum(l2 * params.weights**2) / 2
