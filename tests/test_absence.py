@@ -1,4 +1,4 @@
-"""Absent rows: eq. (1) and (2), their derivatives, and what a ``vmap`` over weights leaves alone."""
+"""Absent rows: eq. (1), (2), their derivatives, and what a ``vmap`` over weights leaves alone."""
 
 import jax
 import jax.numpy as jnp
