@@ -40,6 +40,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
+from mlmath.absence import filled
 from mlmath.arrays import Real, parts
 from mlmath.linalg import gram
 from mlmath.linalg.running_minimum import running_minimum
@@ -77,6 +78,8 @@ def checked(centroids: Float[Real, "k d"], X: Float[Real, "n d"]) -> Float[Array
         ValueError: if there are no centroids, more than rows, or no columns.
     """
     k, (n, d) = centroids.shape[0], X.shape
+    if n == 0:
+        raise ValueError("X must have at least one row, got none.")
     if d == 0:
         raise ValueError("X must have at least one column, got none.")
     if not 1 <= k <= n:
@@ -88,7 +91,8 @@ def frame(X: Float[Real, "n d"], weight: Float[Real, " n"]) -> Frame:
     """Rows with the origin and the unit of the coordinates (2); the two have no derivative.
 
     Args:
-        X: rows; those of weight 0 hold finite numbers, as ``present_rows`` makes them.
+        X: rows; those of weight 0 hold anything, and of the others all numbers are finite, or no
+            weight is.
         weight: sᵢ; all rows of one that is not 0 count alike for the origin.
     """
     X, weight = lax.stop_gradient((jnp.asarray(X), jnp.asarray(weight)))
@@ -98,7 +102,7 @@ def frame(X: Float[Real, "n d"], weight: Float[Real, " n"]) -> Frame:
     )
     each = after(present, low).astype(X.dtype)
     many = jnp.sum(each)
-    sums = after(each, many) @ X
+    sums = gram.row_sum(_filled_sum, (X, after(each, many)))
     extent = high - low
     grain = jnp.ldexp(jnp.ones_like(extent), jnp.frexp(extent)[1] - 3)
     mean = jnp.round((sums / many - low) / grain) * grain + low
@@ -108,7 +112,8 @@ def frame(X: Float[Real, "n d"], weight: Float[Real, " n"]) -> Frame:
     most = jnp.finfo(farthest.dtype).maxexp - 2  # so that 1/2ᵉ is a number too
     exponent = jnp.clip(jnp.frexp(jnp.where(usable, farthest, 1))[1], -most, most)
     unit = jnp.ldexp(jnp.ones_like(farthest), exponent)
-    return Frame(X, weight, origin, unit)
+    finite = (jnp.isfinite(high) & jnp.isfinite(low)).all()
+    return Frame(X, jnp.where(finite, weight, jnp.nan), origin, unit)
 
 
 def after(a: Any, first: Any) -> Any:
@@ -206,14 +211,18 @@ def _scaled(X, origin, unit):
     return jnp.clip((X - origin[None]) * (1 / unit), -most, most)
 
 
+def _filled_sum(X, weight):
+    return weight @ filled(X)
+
+
 def _moments(X, weight, origin, unit):
     """Σᵢ sᵢ (zᵢ, 1)."""
-    Z = _scaled(X, origin, unit)
+    Z = _scaled(filled(X), origin, unit)
     return jnp.sum(jnp.concatenate([weight[:, None] * Z, weight[:, None]], axis=1), axis=0)
 
 
 def _squares(X, weight, mean, origin, unit):
-    Z = _scaled(X, origin, unit) - mean[None]
+    Z = _scaled(filled(X), origin, unit) - mean[None]
     return jnp.sum(weight * jnp.sum(Z**2, axis=1))
 
 
@@ -226,7 +235,7 @@ def _by_blocks(rows, columns, most, block):
     shards, per_shard, d = X.shape
 
     def one(x, s):
-        Z = _scaled(x, rows.origin, rows.unit)
+        Z = _scaled(filled(x), rows.origin, rows.unit)
         Z = lax.optimization_barrier(jnp.concatenate([Z, jnp.ones_like(Z[:, :1])], axis=1))
         return block(columns, Z, s)
 

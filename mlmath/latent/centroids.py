@@ -39,13 +39,15 @@ from jax import lax
 from jax.custom_batching import custom_vmap
 from jaxtyping import Array, Float, Int
 
+from mlmath.absence import filled
 from mlmath.arrays import Real
 from mlmath.compiled import compiled
-from mlmath.linalg import distances
+from mlmath.latent import assignment
+from mlmath.linalg import distances, gram
 from mlmath.linalg.nearest import nearest
-from mlmath.statistics.weights import present_rows, total
+from mlmath.statistics.weights import given, total
 
-__all__ = ["Params", "loss", "objective", "predict", "transform"]
+__all__ = ["Params", "inertia", "loss", "objective", "predict", "transform"]
 
 
 class Params(NamedTuple):
@@ -72,12 +74,30 @@ def loss(params: Params, x: Float[Real, " d"]) -> Float[Array, ""]:
     return jnp.sum((x - C[predict(params, x)]) ** 2)
 
 
+@compiled()
 def objective(
     params: Params, X: Float[Real, "n d"], *, sample_weight: Float[Real, " n"] | None = None
 ) -> Float[Array, ""]:
     """Inertia L, eq. (2)."""
-    X, weight = present_rows(X, sample_weight)
-    return total(nearest(X, params.centroids).squared_distances, weight)
+    C, X, weight = jnp.asarray(params.centroids), jnp.asarray(X), given(X, sample_weight)
+    rows = assignment.frame(X, weight)
+    labels = assignment.assign(rows, assignment.coordinates(rows, lax.stop_gradient(C))).labels
+    return inertia(C, X, labels, weight) + 0 * jnp.sum(rows.weight)  # NaN if a row shows it
+
+
+def inertia(
+    centroids: Float[Real, "k d"],
+    X: Float[Real, "n d"],
+    labels: Int[Real, " n"],
+    weight: Float[Real, " n"],
+) -> Float[Array, ""]:
+    """Σᵢ sᵢ ‖xᵢ − c‖² with c the centroid of each row's label, a block of rows at a time."""
+    return gram.row_sum(_inertia, (X, labels, weight), jnp.asarray(centroids))
+
+
+def _inertia(X, labels, weight, C):
+    apart = filled(X) - C.at[labels].get(mode="clip")
+    return total(jnp.sum(apart**2, axis=1), weight)
 
 
 @custom_vmap

@@ -30,8 +30,8 @@ derivative in the centroids where it begins is 0, and that of L is the envelope 
 
 Law of the weights: :func:`fit` is exact; what draws rows draws them in proportion to sᵢ.
 
-Time O(nkd) per step, memory a block (``latent.assignment``), some numbers per row and, with
-weights, two copies of X; never n × k.
+Time O(nkd) per step, memory a block (``latent.assignment``) and some numbers per row; never
+n × k, nor a copy of X.
 
 >>> import jax, jax.numpy as jnp
 >>> from mlmath.latent import kmeans
@@ -61,16 +61,17 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
+from mlmath.absence import filled
 from mlmath.arrays import Count, Real, Scalar
 from mlmath.certificate import Certificate, certify, superlinear_tolerance
 from mlmath.compiled import compiled
 from mlmath.latent import assignment, lloyd
-from mlmath.latent.centroids import Params, loss, objective, predict, transform
+from mlmath.latent.centroids import Params, inertia, loss, objective, predict, transform
 from mlmath.latent.minibatch import MinibatchFit, fit_minibatch
 from mlmath.latent.seeding import init_plus_plus, init_random
 from mlmath.latent.sweeps import Sweep, sweep
 from mlmath.linalg import gram
-from mlmath.statistics.weights import present_rows, total
+from mlmath.statistics.weights import given
 
 __all__ = [
     "Fit",
@@ -130,15 +131,15 @@ def fit(
     Raises:
         ValueError: if there are no centroids, more than rows, or no columns.
     """
-    X, weight = present_rows(X, sample_weight)
     start = assignment.checked(centroids, X)
+    X, weight = jnp.asarray(X), given(X, sample_weight)
     tolerance = superlinear_tolerance(X) if tolerance is None else tolerance
     rows = assignment.frame(X, weight)
     null = assignment.spread(rows)
     state = _descended(rows, lax.stop_gradient(start), null * tolerance, max_steps)
     found = _answer(X, weight, start, rows, state)
     labels = assignment.assign(rows, state.now).labels
-    value = gram.row_sum(_inertia, (X, weight, labels), found)
+    value = inertia(found, X, labels, weight)
     signed = assignment.after(rows.weight, lax.stop_gradient(value))
     gain = jnp.where((signed >= 0).all(), state.ahead.gain, jnp.nan)
     lost = lax.stop_gradient(0 * (null + jnp.sum(start)))  # NaN if no answer exists, in any lane
@@ -203,10 +204,5 @@ def _(primals, tangents):
 
 def _sums(X, weight, labels, origin, like):
     """Σ sᵢ (xᵢ − o, 1) for each label."""
-    moved = jnp.concatenate([weight[:, None] * (X - origin[None]), weight[:, None]], axis=1)
-    return jax.ops.segment_sum(moved, labels, num_segments=like.shape[0])
-
-
-def _inertia(X, weight, labels, centroids):
-    apart = X - centroids.at[labels].get(mode="clip")
-    return total(jnp.sum(apart**2, axis=1), weight)
+    moved = jnp.concatenate([filled(X) - origin[None], jnp.ones_like(X[:, :1])], axis=1)
+    return jax.ops.segment_sum(weight[:, None] * moved, labels, num_segments=like.shape[0])

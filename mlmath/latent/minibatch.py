@@ -45,10 +45,9 @@ from mlmath.arrays import Key, Real, Scalar
 from mlmath.certificate import Certificate, certify, superlinear_tolerance
 from mlmath.compiled import compiled
 from mlmath.latent import assignment, lloyd
-from mlmath.latent.centroids import Params
+from mlmath.latent.centroids import Params, inertia
 from mlmath.latent.seeding import measured
-from mlmath.linalg.nearest import nearest
-from mlmath.statistics.weights import present_rows, total
+from mlmath.statistics.weights import given
 
 __all__ = ["MinibatchFit", "fit_minibatch"]
 
@@ -98,8 +97,8 @@ def fit_minibatch(
     """
     if batch_size < 1 or steps < 1:
         raise ValueError(f"batch_size and steps must be at least 1, got {batch_size} and {steps}.")
-    X, weight = present_rows(X, sample_weight)
     start = assignment.checked(centroids, X)
+    X, weight = jnp.asarray(X), given(X, sample_weight)
     rows = assignment.frame(X, weight)
     null = assignment.spread(rows)
     table = _table(measured(rows.weight))
@@ -122,7 +121,8 @@ def fit_minibatch(
     ahead = lloyd.step(rows, lax.stop_gradient(C))
     lost = lax.stop_gradient(0 * (null + jnp.sum(start)))  # NaN if no answer exists
     params = Params(assignment.points(rows, C) + lost)
-    value = total(nearest(X, params.centroids).squared_distances, weight)
+    labels = assignment.assign(rows, lax.stop_gradient(C)).labels
+    value = inertia(params.centroids, X, labels, weight)
     signed = assignment.after(rows.weight, lax.stop_gradient(value))
     gain = jnp.where((signed >= 0).all(), ahead.gain, jnp.nan)
     tolerance = superlinear_tolerance(X) if tolerance is None else tolerance

@@ -46,11 +46,12 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, Int
 
+from mlmath.absence import filled
 from mlmath.arrays import Key, Real
 from mlmath.compiled import compiled
 from mlmath.latent import assignment
 from mlmath.linalg import gram
-from mlmath.statistics.weights import known, present_rows
+from mlmath.statistics.weights import given, known
 
 __all__ = ["draw", "greedy", "init_plus_plus", "init_random", "measured", "usable"]
 
@@ -140,20 +141,22 @@ def measured(weight: Float[Real, " n"]) -> Float[Array, " n"]:
 def usable(
     X: Float[Real, "n d"], k: int, *, sample_weight: Float[Real, " n"] | None = None
 ) -> tuple[Float[Array, "n d"], Float[Array, " n"], Float[Array, ""]]:
-    """Rows that count, their weights, and 0, or NaN where no k rows can be drawn.
+    """Rows, their weights, and 0, or NaN where no k rows can be drawn.
 
     Raises:
         ValueError: if k is not from 1 to the number of rows, or there are no columns.
     """
     n, d = X.shape
-    X, weight = present_rows(X, sample_weight)
+    if n == 0:
+        raise ValueError("X must have at least one row, got none.")
     if d == 0:
         raise ValueError("X must have at least one column, got none.")
     if not 1 <= k <= n:
         raise ValueError(f"k must be from 1 to the {n} rows of X, got {k}.")
+    X, weight = jnp.asarray(X), lax.stop_gradient(given(X, sample_weight))
     weight = known(weight, jnp.ones(n, bool))
-    sound = (weight >= 0).all() & jnp.isfinite((0 * weight) @ X).all()
-    return X, lax.stop_gradient(weight), jnp.where(sound, 0, jnp.nan).astype(X.dtype)
+    sound = (weight == 0) | ((weight > 0) & jnp.isfinite(X).all(axis=1))
+    return X, weight, jnp.where(sound.all(), 0, jnp.nan).astype(X.dtype)
 
 
 def draw(key: Key, chance: Float[Real, " n"], count: int) -> Int[Array, " c"]:
@@ -181,7 +184,7 @@ def _crossed(chance, level):
 
 def _potentials(X, weight, squares, points, rows):
     """Inertia that is left with each of the points besides the centroids so far."""
-    Z = assignment.coordinates(rows, X)
+    Z = assignment.coordinates(rows, filled(X))
     apart = jnp.sum(points**2, axis=1)[:, None] - 2 * points @ Z.T + jnp.sum(Z**2, axis=1)[None]
     return jnp.minimum(jnp.maximum(apart, 0), squares[None]) @ weight
 

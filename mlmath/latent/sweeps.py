@@ -49,8 +49,6 @@ from mlmath.certificate import Certificate, certify, superlinear_tolerance
 from mlmath.compiled import compiled
 from mlmath.latent import assignment, lloyd
 from mlmath.latent.seeding import greedy, usable
-from mlmath.linalg.nearest import nearest
-from mlmath.statistics.weights import total
 
 __all__ = ["Sweep", "sweep"]
 
@@ -170,10 +168,10 @@ def _judged(rows, ended, present, null, tolerance, sizes):
     C = jnp.where(present[:, :, None], C, jnp.inf)
 
     def inertia(lane):
-        apart = nearest(rows.X, lane[0], row_weight=lane[1].astype(C.dtype)).squared_distances
-        return total(apart, rows.weight)
+        return rows.weight @ assignment.apart(rows, lane[0], present=lane[1])
 
-    value = lax.map(inertia, (C, present)) + 0 * null
+    inside = lax.map(inertia, (ended[0], present)) + 0 * null  # within the dtype
+    value = rows.unit**2 * inside
     signed = assignment.after(rows.weight, value)
     gain = jnp.where((signed >= 0).all(), gain, jnp.nan)
     certificate = jax.vmap(
@@ -183,6 +181,6 @@ def _judged(rows, ended, present, null, tolerance, sizes):
     def shaped(a):
         return a.reshape(len(sizes), -1, *a.shape[1:])
 
-    value = shaped(value)
-    best = jnp.argmin(jnp.where(jnp.isnan(value), jnp.inf, value), axis=1).astype(jnp.int32)
+    inside = jnp.where(jnp.isnan(inside), jnp.inf, inside)
+    best = jnp.argmin(shaped(inside), axis=1).astype(jnp.int32)
     return Sweep(jnp.asarray(sizes), shaped(C), jax.tree.map(shaped, certificate), best)

@@ -313,17 +313,20 @@ def test_weights_near_the_end_of_the_dtype_draw_as_others_do():
     )
 
 
-@pytest.mark.parametrize("name", ["fit", "init_plus_plus", "fit_minibatch", "predict"])
-def test_no_copy_of_the_rows_is_made(name):
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("name", ["fit", "init_plus_plus", "fit_minibatch", "objective", "predict"])
+def test_no_copy_of_the_rows_is_made(name, weighted):
     X = jax.ShapeDtypeStruct((100_000, 64), jnp.float32)
     C, key = jax.ShapeDtypeStruct((16, 64), jnp.float32), jax.random.key(0)
+    s = jax.ShapeDtypeStruct((100_000,), jnp.float32) if weighted else None
     program = {
-        "fit": lambda C, X: kmeans.fit(C, X),
-        "init_plus_plus": lambda C, X: kmeans.init_plus_plus(key, X, k=16),
-        "fit_minibatch": lambda C, X: kmeans.fit_minibatch(key, C, X, steps=2),
-        "predict": lambda C, X: mlmath.rows(kmeans.predict)(kmeans.Params(C), X),
+        "fit": lambda C, X, s: kmeans.fit(C, X, sample_weight=s),
+        "init_plus_plus": lambda C, X, s: kmeans.init_plus_plus(key, X, k=16, sample_weight=s),
+        "fit_minibatch": lambda C, X, s: kmeans.fit_minibatch(key, C, X, steps=2, sample_weight=s),
+        "objective": lambda C, X, s: kmeans.objective(kmeans.Params(C), X, sample_weight=s),
+        "predict": lambda C, X, s: mlmath.rows(kmeans.predict)(kmeans.Params(C), X),
     }[name]
-    memory = jax.jit(program).lower(C, X).compile().memory_analysis()
+    memory = jax.jit(program).lower(C, X, s).compile().memory_analysis()
     assert memory.temp_size_in_bytes < 0.7 * X.size * 4
 
 

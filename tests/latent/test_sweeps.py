@@ -108,3 +108,12 @@ def test_misuse_is_refused_and_what_counts_shows(iris):
         key, holes, sizes=(3, 5), seeds=3, sample_weight=s * (np.arange(len(X)) != 4)
     )
     assert absent.certificate.converged.all()
+
+
+@pytest.mark.parametrize("unit", [1e-25, 1e25])
+def test_the_best_seed_is_found_where_squares_leave_the_dtype(iris, unit):
+    X = iris[0].astype(np.float32)
+    key = jax.random.key(3)
+    plain, far = (kmeans.sweep(key, X * np.float32(u), sizes=(3, 5), seeds=4) for u in (1, unit))
+    assert len(set(np.round(plain.certificate.objective[1], 3).tolist())) > 1
+    np.testing.assert_array_equal(plain.best, far.best)
