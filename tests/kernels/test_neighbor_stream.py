@@ -130,6 +130,20 @@ def test_of_equal_distances_the_first_block_comes_first():
     assert predicted(found, votes=2.5)[0] == (0 + 1 + 2 / 2) / 2.5
 
 
+def test_distances_of_one_root_are_told_apart():
+    """δ = 1 + ε in the first block and 1 in the second, whose roots both are 1."""
+    points = np.array([[1.0, 2.0**-26], [1.0, 0.0]])
+    found = streamed(points, np.arange(2.0), np.ones(2), np.zeros((1, 2)), k=1, cuts=(1,))
+    assert found.targets[0, 0] == 1
+    assert nn.neighbors(nn.init(points, np.arange(2.0)), np.zeros(2), k=1).indices[0] == 1
+
+
+def test_with_fewer_rows_than_k_all_vote():
+    s = np.array([1.0, 0.0, 2.0, 0.0, 0.5, 1.0])
+    found = streamed(X[:6], Y[:6], s, Q, k=8, cuts=(3,))
+    np.testing.assert_allclose(predicted(found), s @ Y[:6] / s.sum(), rtol=1e-12)
+
+
 def test_merging_is_associative_and_nothing_is_its_unit():
     merge = jax.vmap(stream.merge)
     a, b, c = parts(X, Y, S, Q)
