@@ -27,7 +27,8 @@ always has at whole weights: there the derivative is that towards more weight an
 row of weight 0 is not searched and has the derivative 0, not its influence.
 
 Time O(nd) for one x; under ``vmap`` or ``mlmath.rows`` one blocked product of matrices, in memory
-that does not grow with queries × rows.
+that does not grow with queries × rows. Rows that are never together in memory:
+``kernels.neighbor_stream``.
 
 >>> import jax.numpy as jnp, mlmath
 >>> from mlmath.kernels import nearest_neighbors
