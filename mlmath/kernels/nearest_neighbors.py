@@ -27,7 +27,8 @@ always has at whole weights: there the derivative is that towards more weight an
 row of weight 0 is not searched and has the derivative 0, not its influence.
 
 Time O(nd) for one x; under ``vmap`` or ``mlmath.rows`` one blocked product of matrices, in memory
-that does not grow with queries × rows.
+that does not grow with queries × rows. Rows that are never together in memory:
+``kernels.neighbor_stream``.
 
 >>> import jax.numpy as jnp, mlmath
 >>> from mlmath.kernels import nearest_neighbors
@@ -64,13 +65,18 @@ from mlmath.linalg import nearest, vectors
 from mlmath.statistics.weights import known, present
 
 __all__ = [
+    "Found",
     "Neighbors",
     "Params",
+    "class_shares",
+    "coefficients",
     "init",
     "inverse_distance",
     "neighbors",
     "predict",
     "probabilities",
+    "search",
+    "shares",
     "uniform",
 ]
 
@@ -89,6 +95,16 @@ class Neighbors(NamedTuple):
     indices: Int[Array, " k"]  # of the rows; n, one past the last, where no more are present
     distances: Float[Array, " k"]  # dⱼ; ∞ where no more are present
     shares: Float[Array, " k"]  # mⱼ, units of weight that vote
+
+
+class Found(NamedTuple):
+    """Outcome of :func:`search`: the rows next to one x, before anyone votes."""
+
+    indices: Int[Array, " k"]  # of the rows; n where no more are present
+    squares: Float[Array, " k"]  # δⱼ = dⱼ², which orders them, a constant; ∞ where no more are
+    distances: Float[Array, " k"]  # dⱼ; ∞ where no more are present
+    weights: Float[Array, " k"]  # sⱼ; 0 where no more are present
+    lost: Float[Array, ""]  # 0; NaN if any row counts and cannot, or x is not finite
 
 
 def uniform(distance: Float[Real, ""]) -> Float[Array, ""]:
@@ -116,7 +132,7 @@ def init(
         raise ValueError("X must have at least one column, got none.")
     X, y, weight = present(owned(X), owned(y), sample_weight)
     finite = jnp.isfinite(X).all(axis=1) & jnp.isfinite(y)  # nothing was cleared without weights
-    return Params(X, y, known(weight, finite & (weight >= 0)))
+    return Params(X, y, jnp.where((weight == 0) | (finite & (weight >= 0)), weight, jnp.nan))
 
 
 @compiled(static=("k",))
@@ -131,21 +147,9 @@ def neighbors(
         k: most rows that are searched, from 1 to n; static.
         votes: v, units of weight that vote; k if None. A number: ``vmap`` sweeps it.
     """
-    X, weight = params.rows, params.weights
-    n = X.shape[0]
-    if not 1 <= k <= n:
-        raise ValueError(f"k must be from 1 to the {n} rows that are remembered, got {k}.")
-    x = jnp.asarray(x, X.dtype)
-    indices = _search(k)(*lax.stop_gradient((X, weight, x)))
-    there, place = indices < n, jnp.minimum(indices, n - 1)
-    distances = jax.vmap(vectors.norm)(X[place] - x[None])
-    mass = jnp.cumsum(jnp.where(there, weight[place], 0))
-    limit = jnp.asarray(k if votes is None else votes, X.dtype)
-    shares = jnp.diff(jnp.where(mass < limit, mass, limit), prepend=0)
-    lost = jnp.isnan(weight).any() | ~jnp.isfinite(x).all() | ~(limit > 0)
-    return Neighbors(
-        indices, jnp.where(there, distances, jnp.inf), jnp.where(lost, jnp.nan, shares)
-    )
+    found = search(params, x, k=k)
+    parts = shares(found.weights, k if votes is None else votes)
+    return Neighbors(found.indices, found.distances, parts + found.lost)
 
 
 @compiled(static=("k",))
@@ -168,7 +172,7 @@ def predict(
     """
     found = neighbors(params, x, k=k, votes=votes)
     targets = params.targets[jnp.minimum(found.indices, params.targets.shape[0] - 1)]
-    return jnp.sum(_votes(found, weighting) * targets)
+    return jnp.sum(coefficients(found.distances, found.shares, weighting=weighting) * targets)
 
 
 @compiled(static=("k", "classes"))
@@ -191,46 +195,88 @@ def probabilities(
         votes: v, units of weight that vote; k if None. A number: ``vmap`` sweeps it.
         weighting: φ ≥ 0, of one distance.
     """
-    if classes < 1:
-        raise ValueError(f"classes must be at least 1, got {classes}.")
     y = params.targets
     weight = known(params.weights, (y == jnp.floor(y)) & (y >= 0) & (y < classes))
     found = neighbors(params._replace(weights=weight), x, k=k, votes=votes)
-    labels = y[jnp.minimum(found.indices, y.shape[0] - 1)]
-    members = labels[:, None] == jnp.arange(classes, dtype=y.dtype)[None]
-    return _votes(found, weighting) @ members.astype(y.dtype)
+    votes = coefficients(found.distances, found.shares, weighting=weighting)
+    return class_shares(votes, y[jnp.minimum(found.indices, y.shape[0] - 1)], classes=classes)
 
 
-def _search(k):
-    """(X, s, x) ↦ indices of the k nearest rows that are present.
+@compiled(static=("k",))
+def search(params: Params, x: Float[Real, " d"], *, k: int = 5) -> Found:
+    """The k nearest rows of ONE example that are present, of equal δ the lower index first.
 
     ``vmap`` over x alone is the blocked search of many, whatever batches it.
     """
+    X, weight = params.rows, params.weights
+    n = X.shape[0]
+    if not 1 <= k <= n:
+        raise ValueError(f"k must be from 1 to the {n} rows that are remembered, got {k}.")
+    x = jnp.asarray(x, X.dtype)
+    indices, squares = _search(k)(*lax.stop_gradient((X, weight, x)))
+    there, place = indices < n, jnp.minimum(indices, n - 1)
+    distances = jnp.where(there, jax.vmap(vectors.norm)(X[place] - x[None]), jnp.inf)
+    lost = jnp.isnan(weight).any() | ~jnp.isfinite(x).all()
+    return Found(
+        indices,
+        squares,
+        distances,
+        jnp.where(there, weight[place], 0),
+        jnp.where(lost, jnp.nan, jnp.zeros_like(distances[0])),
+    )
+
+
+def shares(weights: Float[Real, " k"], votes: Scalar) -> Float[Array, " k"]:
+    """Units of weight mⱼ with which neighbours of weights sⱼ vote, eq. (1); NaN if v ≤ 0."""
+    mass = jnp.cumsum(jnp.asarray(weights))
+    limit = jnp.asarray(votes, mass.dtype)
+    limit = jnp.where(limit > 0, limit, jnp.nan)
+    return jnp.diff(jnp.where(mass < limit, mass, limit), prepend=0)
+
+
+def coefficients(
+    distances: Float[Real, " k"],
+    shares: Float[Real, " k"],
+    *,
+    weighting: Callable[..., Any] = uniform,
+) -> Float[Array, " k"]:
+    """aⱼ / Σⱼ aⱼ of eq. (2); where φ is ∞ its rows alone, by mⱼ."""
+    there = shares != 0  # the others' distances may be ∞
+    factors = jax.vmap(weighting)(jnp.where(there, distances, 1))
+    endless = there & (factors == jnp.inf)
+    factors = jnp.where(endless.any(), endless, jnp.where(endless, 0, factors))
+    unit = lax.stop_gradient(jnp.max(jnp.where(there, factors, 0)))  # no product underflows
+    votes = jnp.where(there, shares * (factors / unit), 0)
+    return votes / jnp.sum(votes)
+
+
+def class_shares(
+    votes: Float[Real, " k"], labels: Float[Real, " k"], *, classes: int = 2
+) -> Float[Array, " classes"]:
+    """Share of each class in votes whose sum is 1, eq. (4)."""
+    if classes < 1:
+        raise ValueError(f"classes must be at least 1, got {classes}.")
+    votes, labels = jnp.asarray(votes), jnp.asarray(labels)
+    members = labels[:, None] == jnp.arange(classes, dtype=labels.dtype)[None]
+    return votes @ members.astype(votes.dtype)
+
+
+def _search(k):
+    """(X, s, x) ↦ indices and δ of the k nearest rows that are present; see :func:`search`."""
 
     @custom_vmap
     def search(X, weight, x):
-        return nearest.smallest(x[None], X, k, row_weight=weight).indices[0]
+        return tuple(a[0] for a in nearest.smallest(x[None], X, k, row_weight=weight))
 
     @search.def_vmap
     def _(size, batched, X, weight, x):
         if batched == [False, False, True]:
-            return nearest.smallest(x, X, k, row_weight=weight).indices, True
+            return tuple(nearest.smallest(x, X, k, row_weight=weight)), (True, True)
         one = partial(nearest.smallest, k=k)
         lanes = jax.vmap(
-            lambda X, weight, x: one(x[None], X, row_weight=weight).indices[0],
+            lambda X, weight, x: tuple(a[0] for a in one(x[None], X, row_weight=weight)),
             [0 if many else None for many in batched],
         )
-        return lanes(X, weight, x), True
+        return lanes(X, weight, x), (True, True)
 
     return search
-
-
-def _votes(found, weighting):
-    """aⱼ / Σⱼ aⱼ of eq. (2); where φ is ∞ its rows alone, by mⱼ."""
-    there = found.shares != 0  # the others' distances may be ∞
-    factors = jax.vmap(weighting)(jnp.where(there, found.distances, 1))
-    endless = there & (factors == jnp.inf)
-    factors = jnp.where(endless.any(), endless, jnp.where(endless, 0, factors))
-    unit = lax.stop_gradient(jnp.max(jnp.where(there, factors, 0)))  # no product underflows
-    votes = jnp.where(there, found.shares * (factors / unit), 0)
-    return votes / jnp.sum(votes)

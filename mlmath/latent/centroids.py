@@ -45,7 +45,7 @@ from mlmath.compiled import compiled
 from mlmath.latent import assignment
 from mlmath.linalg import distances, gram
 from mlmath.linalg.nearest import nearest
-from mlmath.statistics.weights import given, total
+from mlmath.statistics.weights import present_weight, total
 
 __all__ = ["Params", "inertia", "loss", "objective", "predict", "transform"]
 
@@ -79,7 +79,7 @@ def objective(
     params: Params, X: Float[Real, "n d"], *, sample_weight: Float[Real, " n"] | None = None
 ) -> Float[Array, ""]:
     """Inertia L, eq. (2)."""
-    C, X, weight = jnp.asarray(params.centroids), jnp.asarray(X), given(X, sample_weight)
+    C, X, weight = jnp.asarray(params.centroids), jnp.asarray(X), present_weight(X, sample_weight)
     rows = assignment.frame(X, weight)
     labels = assignment.assign(rows, assignment.coordinates(rows, lax.stop_gradient(C))).labels
     return inertia(C, X, labels, weight) + 0 * jnp.sum(rows.weight)  # NaN if a row shows it

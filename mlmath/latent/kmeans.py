@@ -71,7 +71,7 @@ from mlmath.latent.minibatch import MinibatchFit, fit_minibatch
 from mlmath.latent.seeding import init_plus_plus, init_random
 from mlmath.latent.sweeps import Sweep, sweep
 from mlmath.linalg import gram
-from mlmath.statistics.weights import given
+from mlmath.statistics.weights import present_weight
 
 __all__ = [
     "Fit",
@@ -132,7 +132,7 @@ def fit(
         ValueError: if there are no centroids, more than rows, or no columns.
     """
     start = assignment.checked(centroids, X)
-    X, weight = jnp.asarray(X), given(X, sample_weight)
+    X, weight = jnp.asarray(X), present_weight(X, sample_weight)
     tolerance = superlinear_tolerance(X) if tolerance is None else tolerance
     rows = assignment.frame(X, weight)
     null = assignment.spread(rows)

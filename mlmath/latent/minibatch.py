@@ -47,7 +47,7 @@ from mlmath.compiled import compiled
 from mlmath.latent import assignment, lloyd
 from mlmath.latent.centroids import Params, inertia
 from mlmath.latent.seeding import measured
-from mlmath.statistics.weights import given
+from mlmath.statistics.weights import present_weight
 
 __all__ = ["MinibatchFit", "fit_minibatch"]
 
@@ -98,7 +98,7 @@ def fit_minibatch(
     if batch_size < 1 or steps < 1:
         raise ValueError(f"batch_size and steps must be at least 1, got {batch_size} and {steps}.")
     start = assignment.checked(centroids, X)
-    X, weight = jnp.asarray(X), given(X, sample_weight)
+    X, weight = jnp.asarray(X), present_weight(X, sample_weight)
     rows = assignment.frame(X, weight)
     null = assignment.spread(rows)
     table = _table(measured(rows.weight))

@@ -51,7 +51,7 @@ from mlmath.arrays import Key, Real
 from mlmath.compiled import compiled
 from mlmath.latent import assignment
 from mlmath.linalg import gram
-from mlmath.statistics.weights import given, known
+from mlmath.statistics.weights import known, present_weight
 
 __all__ = ["draw", "greedy", "init_plus_plus", "init_random", "measured", "usable"]
 
@@ -153,7 +153,7 @@ def usable(
         raise ValueError("X must have at least one column, got none.")
     if not 1 <= k <= n:
         raise ValueError(f"k must be from 1 to the {n} rows of X, got {k}.")
-    X, weight = jnp.asarray(X), lax.stop_gradient(given(X, sample_weight))
+    X, weight = jnp.asarray(X), lax.stop_gradient(present_weight(X, sample_weight))
     weight = known(weight, jnp.ones(n, bool))
     sound = (weight == 0) | ((weight > 0) & jnp.isfinite(X).all(axis=1))
     return X, weight, jnp.where(sound.all(), 0, jnp.nan).astype(X.dtype)

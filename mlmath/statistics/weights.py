@@ -25,10 +25,12 @@ from jaxtyping import Array, Bool, Float
 from mlmath.absence import cleared
 from mlmath.arrays import Labels, Real
 
-__all__ = ["given", "known", "present", "present_rows", "total"]
+__all__ = ["known", "present", "present_rows", "present_weight", "total"]
 
 
-def given(X: Float[Real, "n d"], sample_weight: Float[Real, " n"] | None) -> Float[Array, " n"]:
+def present_weight(
+    X: Float[Real, "n d"], sample_weight: Float[Real, " n"] | None
+) -> Float[Array, " n"]:
     """Weights as they are, ones if None."""
     ones = jnp.ones_like(X, shape=X.shape[:1])
     return ones if sample_weight is None else jnp.asarray(sample_weight, ones.dtype)
