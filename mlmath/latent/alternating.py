@@ -60,10 +60,10 @@ from mlmath.statistics.weights import known
 __all__ = [
     "Descent",
     "balanced",
-    "entries_in",
     "minimize",
     "normal_equations",
     "present_entries",
+    "present_in_block",
     "solve",
     "stationary",
 ]
@@ -91,18 +91,18 @@ def present_entries(
     An entry of weight 0 is absent, whatever and wherever it is; one that counts and is not
     finite, or outside of the matrix, has the weight NaN, and so have all if all weights are 0.
     """
-    *entries, weight = entries_in(shape, rows, columns, values, sample_weight)
-    return *entries, known(weight, jnp.ones_like(weight, bool))
+    rows, columns, values, weight = present_in_block(rows, columns, values, sample_weight, shape)
+    return rows, columns, values, known(weight, jnp.ones_like(weight, bool))
 
 
-def entries_in(
-    shape: tuple[int, int],
+def present_in_block(
     rows: Int[Real, " e"],
     columns: Int[Real, " e"],
     values: Float[Real, " e"],
     sample_weight: Float[Real, " e"] | None,
+    shape: tuple[int, int],
 ) -> tuple[Int[Array, " e"], Int[Array, " e"], Float[Array, " e"], Float[Array, " e"]]:
-    """Entries of :func:`present_entries`, of which none need count."""
+    """Those of :func:`present_entries` for a part of all entries, of which none need count."""
     if rows.shape[0] == 0:
         raise ValueError("there must be at least one entry, got none.")
     rows, columns, values = jnp.asarray(rows), jnp.asarray(columns), jnp.asarray(values)

@@ -52,6 +52,7 @@ References:
 
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
@@ -100,10 +101,11 @@ def summarize(
         values: r of each entry.
         sample_weight: s of each entry; 2 counts it twice, 0 leaves it out.
     """
+    values = jnp.asarray(values)
     P, Q, b, c, mean = (jnp.asarray(a, values.dtype) for a in params)
     shape = P.shape[0], Q.shape[0]
-    rows, columns, values, weight = alternating.entries_in(
-        shape, rows, columns, values, sample_weight
+    rows, columns, values, weight = alternating.present_in_block(
+        rows, columns, values, sample_weight, shape
     )
     weight = weight + jnp.where((weight < 0).any(), jnp.nan, 0)
     values = jnp.where((weight == 0) & jnp.isinf(values**2), 0, values)
@@ -119,8 +121,8 @@ def summarize(
 
 def merge(first: Sums, second: Sums) -> Sums:
     """Sums of two blocks, or sets of blocks, together."""
-    added = (a + b for a, b in zip(first[:-1], second[:-1], strict=True))
-    return Sums(*added, moments.merge(first.values, second.values))
+    added = jax.tree.map(jnp.add, first, second)
+    return added._replace(values=moments.merge(first.values, second.values))
 
 
 def transposed(params: Params) -> Params:
@@ -139,7 +141,7 @@ def solve(params: Params, sums: Sums, *, l2: Scalar = 1.0, tolerance: Scalar | N
         l2: λ, the penalty on squared factors and biases.
         tolerance: largest gap that counts as converged; 4ε of the dtype if None.
     """
-    A, g, squares, values = sums
+    A, g, squares, values = jax.tree.map(jnp.asarray, sums)
     params = Params(*(jnp.asarray(a, g.dtype) for a in params))
     l2 = jnp.asarray(l2, g.dtype)
     total = jnp.sum(A[:, -1, -1])
@@ -164,7 +166,7 @@ def finish(params: Params, sums: Sums, *, l2: Scalar = 1.0) -> Params:
         sums: of all entries.
         l2: λ, the penalty on squared factors and biases.
     """
-    A, g, *_ = sums
+    A, g = jnp.asarray(sums.curvature), jnp.asarray(sums.slope)
     params = Params(*(jnp.asarray(a, g.dtype) for a in params))
     return _rows(params, A, g, jnp.asarray(l2, g.dtype))[0]
 

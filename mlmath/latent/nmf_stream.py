@@ -140,8 +140,8 @@ def merge(first: Sums, second: Sums) -> Sums:
         _larger(first.units.weight, first.weight != 0, second.units.weight, second.weight != 0),
     )
     first, second = _measured(first, units), _measured(second, units)
-    worst = _worse(first.worst, second.worst)
-    return Sums(*map(jnp.add, first[:6], second[:6]), worst, units)
+    added = jax.tree.map(jnp.add, first, second)
+    return added._replace(worst=_worse(first.worst, second.worst), units=units)
 
 
 @compiled()
@@ -204,8 +204,8 @@ def _measured(sums, units):
     weight = jnp.minimum(sums.units.weight / units.weight, most)
     x, w, s, square = sums.worst
     worst = Worst(x * row, w * row, s * weight, jnp.where(square < 0, -1, square * row**2))
-    *squares, total = (a * weight for a in sums[:6])
-    return Sums(*(a * row**2 for a in squares), total, worst, units)
+    squares = jax.tree.map(lambda a: a * (row**2 * weight), sums)
+    return squares._replace(weight=sums.weight * weight, worst=worst, units=units)
 
 
 def _placed(H, used, worst, rounding):

@@ -102,7 +102,7 @@ def measured(X: Float[Real, "n d"], weight: Float[Real, " n"]) -> Data:
     weight = weight + jnp.where(counts & ~((X >= 0) & jnp.isfinite(X)).all(axis=1), jnp.nan, 0)
     unit = lax.stop_gradient(_above(jnp.where(counts[:, None], X, 0)))
     share = lax.stop_gradient(_above(weight))
-    X, weight = X / unit, weight / share
+    X, weight = jnp.asarray(X / unit), jnp.asarray(weight / share)
     far = jnp.max(X, axis=1, keepdims=True) > jnp.finfo(X.dtype).max ** 0.25
     X = jnp.where(far & ~counts[:, None], 0, X)  # whose influence has fourth powers, not numbers
     return Data(X, weight, unit, share, gram.row_sum(_half_squares, (X, weight)))
