@@ -178,10 +178,11 @@ def _worst(H, W, X, weight):
     """Eq. (2), the first of equals, of rows with more than ε of the largest weight."""
     squares = jnp.sum(jnp.maximum(X - W @ H, 0) ** 2, axis=1)
     squares = jnp.where(weight > jnp.finfo(H.dtype).eps, squares, -1)
-    f = jnp.argmax(squares)
-    row, codes, square = (jnp.take(a, f, axis=0) for a in (X, W, squares))
+    most, last = jnp.max(squares), len(X) - 1
+    f = jnp.min(jnp.where(squares >= most, jnp.arange(len(X)), last))  # moves no sharded row
+    row, codes = (a.at[f[None]].get(mode="clip")[0] for a in (X, W))
     same = (row[None] == X).all(axis=1)
-    return Worst(row, codes, jnp.sum(jnp.where(same, weight, 0)), square)
+    return Worst(row, codes, jnp.sum(jnp.where(same, weight, 0)), most)
 
 
 def _worse(first, second):

@@ -4,9 +4,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from mlmath.latent import implicit_feedback as mf
 from mlmath.latent import implicit_feedback_stream as stream
+from tests.test_contract import imprecise, row_collectives
 
 M, N, R, ALPHA, L2 = 9, 7, 2, 3.0, 0.7
 
@@ -222,3 +224,20 @@ def test_single_precision_keeps_the_certificate(data, params):
         step, now = both_halves(now, u, i, values, s)
     assert step.certificate.converged
     assert step.ahead.row_factors.dtype == jnp.float32
+
+
+def test_sharded_entries_give_the_same_sums_without_moving(params):
+    rng = np.random.default_rng(5)
+    e = 8 * 41  # no other dimension is a multiple of 41
+    block = rng.integers(0, M, e), rng.integers(0, N, e), rng.random(e), rng.random(e)
+    mesh = jax.make_mesh((8,), ("entries",), axis_types=(AxisType.Auto,))
+    over, whole = (NamedSharding(mesh, PartitionSpec(*p)) for p in (("entries",), ()))
+    spread = jax.device_put(params, whole), *jax.device_put(block, over)
+
+    def sums(params, u, i, values, s):
+        return stream.summarize(params, u, i, values, sample_weight=s)
+
+    program = jax.jit(sums).lower(*spread).compile()
+    assert row_collectives(program.as_text()) == []
+    close(program(*spread), sums(params, *block))
+    assert imprecise(jax.make_jaxpr(sums)(params, *block))[1] == []

@@ -4,9 +4,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from mlmath.latent import matrix_factorization as mf
 from mlmath.latent import matrix_factorization_stream as stream
+from tests.test_contract import imprecise, row_collectives
 
 M, N, R = 9, 7, 2
 
@@ -229,3 +231,20 @@ def test_the_influence_of_an_entry_of_weight_0_is_right(data, params):
     h = 1e-6
     slope = (-3 * gained(0.0) + 4 * gained(h) - gained(2 * h)) / (2 * h)
     np.testing.assert_allclose(jax.grad(gained)(0.0), slope, rtol=1e-6)
+
+
+def test_sharded_entries_give_the_same_sums_without_moving(params):
+    rng = np.random.default_rng(5)
+    e = 8 * 41  # no other dimension is a multiple of 41
+    block = rng.integers(0, M, e), rng.integers(0, N, e), rng.random(e), rng.random(e)
+    mesh = jax.make_mesh((8,), ("entries",), axis_types=(AxisType.Auto,))
+    over, whole = (NamedSharding(mesh, PartitionSpec(*p)) for p in (("entries",), ()))
+    spread = jax.device_put(params, whole), *jax.device_put(block, over)
+
+    def sums(params, u, i, values, s):
+        return stream.summarize(params, u, i, values, sample_weight=s)
+
+    program = jax.jit(sums).lower(*spread).compile()
+    assert row_collectives(program.as_text()) == []
+    close(program(*spread), sums(params, *block))
+    assert imprecise(jax.make_jaxpr(sums)(params, *block))[1] == []

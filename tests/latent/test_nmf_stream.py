@@ -4,9 +4,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
 from scipy.optimize import nnls
 
 from mlmath.latent import nmf, nmf_stream
+from tests.test_contract import imprecise, row_collectives
 
 RNG = np.random.default_rng(0)
 PARTS = RNG.random((3, 6)) * (RNG.random((3, 6)) < 0.6)
@@ -227,3 +229,19 @@ def test_the_influence_of_a_row_of_weight_0_is_right():
     h = 1e-6
     right = (-3 * stepped(0.0) + 4 * stepped(h) - stepped(2 * h)) / (2 * h)
     np.testing.assert_allclose(jax.grad(stepped)(0.0), right, rtol=1e-6)
+
+
+def test_sharded_rows_give_the_same_sums_without_moving():
+    many, s = np.tile(X, (9, 1))[: 8 * 41], np.random.default_rng(5).random(8 * 41)
+    many = many * s[:, None]
+    mesh = jax.make_mesh((8,), ("rows",), axis_types=(AxisType.Auto,))
+    over, whole = (NamedSharding(mesh, PartitionSpec(*p)) for p in (("rows",), ()))
+    spread = jax.device_put(START, whole), *jax.device_put((many, s), over)
+
+    def sums(params, X, s):
+        return nmf_stream.summarize(params, X, sample_weight=s)
+
+    program = jax.jit(sums).lower(*spread).compile()
+    assert row_collectives(program.as_text()) == []
+    close(program(*spread), sums(START, many, s))
+    assert imprecise(jax.make_jaxpr(sums)(START, many, s))[1] == []
