@@ -108,7 +108,6 @@ def summarize(
         rows, columns, values, sample_weight, shape
     )
     weight = weight + jnp.where((weight < 0).any(), jnp.nan, 0)
-    values = jnp.where((weight == 0) & jnp.isinf(values**2), 0, values)
     predicted = mean + b[rows] + c[columns] + jnp.sum(P[rows] * Q[columns], axis=1)
     residual = values - predicted
     features = jnp.concatenate([Q, jnp.ones_like(Q[:, :1])], axis=1)

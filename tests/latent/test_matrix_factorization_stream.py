@@ -143,7 +143,7 @@ def test_a_weight_is_as_many_entries_and_0_is_none(data, params):
 @pytest.mark.parametrize(
     "spoil",
     [
-        lambda u, i, v, s: (u, i, v, np.where(u == 3, -0.1, s)),
+        lambda u, i, v, s: (u, i, v, np.where(u == 3, -1e-3, s)),
         lambda u, i, v, s: (u, i, np.where(u == 3, np.nan, v), s),
         lambda u, i, v, s: (np.where(u == 3, M, u), i, v, s),
         lambda u, i, v, s: (u, np.where(u == 3, -1, i), v, s),
