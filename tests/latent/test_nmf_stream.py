@@ -146,6 +146,10 @@ def test_how_rows_are_parted_and_in_which_order_does_not_show():
     powers = 2.0 ** np.sqrt(np.arange(40))  # each block in units of its own
     rows, s = X * powers[:, None], S / powers
     close(streamed(START, rows, s), streamed(START, rows, s, cuts=()))
+    rows = np.concatenate([X, 99 * START.components[:1]])  # large, and nothing of it is missed
+    parted, whole = (streamed(START, rows, np.append(S, 9), cuts) for cuts in ((8, 40), ()))
+    close(parted, whole)
+    assert (parted.worst.row < 0.1).all()
 
 
 @pytest.mark.parametrize(
