@@ -11,11 +11,11 @@ and the step from z to z* lowers it by exactly
 
     L(z) − L(z*) = ½ Σᵤ (zᵤ − zᵤ*)ᵀ Aᵤ (zᵤ − zᵤ*)                                (3)
 
-A sweep solves for the rows P, then for the columns Q. Between the two P is brought to where
+A sweep solves for the rows P, then for the columns Q. Between the two they are brought to where
 
     P′Q′ᵀ = PQᵀ = UΣVᵀ,    P′ = UΣ^½,    Q′ = VΣ^½                              (4)
 
-which has the least ‖P‖² + ‖Q‖² of all with this product: where penalties are small the sweeps
+which have the least ‖P‖² + ‖Q‖² of all with this product: where penalties are small the sweeps
 alone would be long about it. At the answer PᵀP = QᵀQ is diagonal. What the rows' step of the next
 sweep is to gain, (3) over L(null), is the gap: the columns stand where they are best, so that it
 is 0 only where the gradient is. No other minimum is excluded, and as the descent is linear a
@@ -63,6 +63,7 @@ __all__ = [
     "minimize",
     "normal_equations",
     "present_entries",
+    "present_in_block",
     "solve",
     "stationary",
 ]
@@ -90,6 +91,18 @@ def present_entries(
     An entry of weight 0 is absent, whatever and wherever it is; one that counts and is not
     finite, or outside of the matrix, has the weight NaN, and so have all if all weights are 0.
     """
+    rows, columns, values, weight = present_in_block(rows, columns, values, sample_weight, shape)
+    return rows, columns, values, known(weight, jnp.ones_like(weight, bool))
+
+
+def present_in_block(
+    rows: Int[Real, " e"],
+    columns: Int[Real, " e"],
+    values: Float[Real, " e"],
+    sample_weight: Float[Real, " e"] | None,
+    shape: tuple[int, int],
+) -> tuple[Int[Array, " e"], Int[Array, " e"], Float[Array, " e"], Float[Array, " e"]]:
+    """Those of :func:`present_entries` for a part of all entries, of which none need count."""
     if rows.shape[0] == 0:
         raise ValueError("there must be at least one entry, got none.")
     rows, columns, values = jnp.asarray(rows), jnp.asarray(columns), jnp.asarray(values)
@@ -99,7 +112,7 @@ def present_entries(
     inside = _inside(rows, shape[0]) & _inside(columns, shape[1])
     _, values, weight = cleared(values[:, None], values, weight)
     rows, columns = (jnp.where(inside, a, 0) for a in (rows, columns))
-    return rows, columns, values, known(weight, inside)
+    return rows, columns, values, weight + jnp.where(~inside & (weight != 0), jnp.nan, 0)
 
 
 def normal_equations(
@@ -142,8 +155,10 @@ def solve(
     return best, jnp.sum(apart**2) / 2
 
 
-def balanced(P: Float[Real, "m r"], Q: Float[Real, "n r"]) -> Float[Array, "m r"]:
-    """P′ of eq. (4); P where its columns are nearly dependent."""
+def balanced(
+    P: Float[Real, "m r"], Q: Float[Real, "n r"]
+) -> tuple[Float[Array, "m r"], Float[Array, "n r"]]:
+    """P′ and Q′ of eq. (4); P and Q where the columns of P are nearly dependent."""
     P, Q = jnp.asarray(P), jnp.asarray(Q)
     A, B = P.T @ P, Q.T @ Q
     values, vectors = jnp.linalg.eigh(A)
@@ -153,7 +168,10 @@ def balanced(P: Float[Real, "m r"], Q: Float[Real, "n r"]) -> Float[Array, "m r"
     root = (vectors * jnp.sqrt(values)[None]) @ vectors.T
     squares, turn = jnp.linalg.eigh(root @ B @ root)
     inverse = (vectors / jnp.sqrt(values)[None]) @ vectors.T
-    return jnp.where(sound, P @ inverse @ (turn * jnp.maximum(squares, 0)[None] ** 0.25), P)
+    lengths = jnp.maximum(squares, 0)[None] ** 0.25
+    lost = lengths == 0  # what Q has nothing of
+    first, second = P @ inverse @ (turn * lengths), Q @ root @ (turn / jnp.where(lost, 1, lengths))
+    return jnp.where(sound, first, P), jnp.where(sound, jnp.where(lost, 0, second), Q)
 
 
 def minimize(

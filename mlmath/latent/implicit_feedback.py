@@ -194,7 +194,7 @@ def _propose(params, rows, columns, values, weight, confidence, l2):
 
 def _finish(half, rows, columns, values, weight, confidence, l2):
     """The best of the columns."""
-    X, Y = alternating.balanced(*half), half.column_factors
+    X, Y = alternating.balanced(*half)[0], half.column_factors
     Y, _ = _half(columns, rows, values, weight, confidence, l2, Y, X)
     return Params(X, Y)
 

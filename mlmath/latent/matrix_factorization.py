@@ -197,7 +197,7 @@ def _propose(params, rows, columns, values, weight, l2):
 def _finish(half, rows, columns, values, weight, l2):
     """The best of the columns."""
     _, Q, b, c, mean = half
-    P = alternating.balanced(half.row_factors, Q)
+    P, _ = alternating.balanced(half.row_factors, Q)
     target = values - mean - b[rows]
     (Q, c), _ = _half(columns, rows, weight, target, (Q, c), P, l2)
     return half._replace(row_factors=P, column_factors=Q, column_biases=c)

@@ -202,7 +202,8 @@ def _stiffness(W, weight):
 
 
 def _fit(H, W, found, data, tolerance):
-    value = data.unit * alternating.stationary(_value, (H, W), (), (data.X, data.weight))
+    value = alternating.stationary(_value, (H, W), (), (data.X, data.weight))
+    value = data.unit**2 * data.share * value
     return Fit(
         Params(H),
         certify(value, found.gain, data.null, steps=found.steps, tolerance=tolerance),

@@ -59,7 +59,7 @@ from mlmath.latent import alternating, nonnegative_codes
 from mlmath.linalg import gram, nonnegative_least_squares
 from mlmath.statistics.weights import known
 
-__all__ = ["Data", "Found", "descend", "frame", "normal", "refuse", "sweeps"]
+__all__ = ["Data", "Found", "descend", "frame", "measured", "normal", "refuse", "sweeps"]
 
 _SWEEPS = 4  # eq. (2) in one step
 
@@ -78,8 +78,9 @@ class Data(NamedTuple):
 
     X: Float[Array, "n d"]
     weight: Float[Array, " n"]
-    unit: Float[Array, ""]  # of L
-    null: Float[Array, ""]  # L(null) in this unit
+    unit: Float[Array, ""]  # of rows
+    share: Float[Array, ""]  # of weights
+    null: Float[Array, ""]  # L(null) in the unit of L, unit² · share
 
 
 def refuse(k: int, X: Float[Real, "n d"]) -> None:
@@ -92,13 +93,19 @@ def refuse(k: int, X: Float[Real, "n d"]) -> None:
 
 def frame(X: Float[Real, "n d"], weight: Float[Real, " n"]) -> Data:
     """Rows and weights in their units; a weight is NaN where a negative entry counts."""
-    X = jnp.asarray(X)
-    weight = known(weight, ((X >= 0) & jnp.isfinite(X)).all(axis=1))
-    counts = (weight != 0)[:, None]
-    unit, share = lax.stop_gradient((_above(jnp.where(counts, X, 0)), _above(weight)))
-    X, weight = X / unit, jnp.asarray(weight / share)
+    return measured(X, known(weight, jnp.ones_like(weight, bool)))
+
+
+def measured(X: Float[Real, "n d"], weight: Float[Real, " n"]) -> Data:
+    """:func:`frame` of rows of which none need count."""
+    X, weight = jnp.asarray(X), jnp.asarray(weight)
+    counts = weight != 0
+    weight = weight + jnp.where(counts & ~((X >= 0) & jnp.isfinite(X)).all(axis=1), jnp.nan, 0)
+    unit = lax.stop_gradient(_above(jnp.where(counts[:, None], X, 0)))
+    share = lax.stop_gradient(_above(weight))
+    X, weight = jnp.asarray(X / unit), jnp.asarray(weight / share)
     X = within(X, weight, jnp.zeros_like(X[0]))
-    return Data(X, weight, unit**2 * share, gram.row_sum(_half_squares, (X, weight)))
+    return Data(X, weight, unit, share, gram.row_sum(_half_squares, (X, weight)))
 
 
 def normal(components: Float[Real, "k d"]) -> Float[Array, "k d"]:

@@ -63,7 +63,7 @@ def init_random(
     """
     nonnegative_descent.refuse(k, X)
     drawn = seeding.init_random(key, X, k=k, sample_weight=sample_weight)
-    X, weight, _, _ = nonnegative_descent.frame(*present_rows(X, sample_weight))
+    X, weight, *_ = nonnegative_descent.frame(*present_rows(X, sample_weight))
     return lax.stop_gradient(normal(drawn) + normal((weight @ X)[None]))
 
 

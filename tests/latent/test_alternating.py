@@ -56,15 +56,24 @@ def test_solutions_and_gains_are_equations_2_and_3():
 def test_balanced_factors_are_equation_4():
     P, Q = RNG.normal(size=(7, 3)) * [1, 10, 100], RNG.normal(size=(6, 3))
     U, sigma, _ = np.linalg.svd(P @ Q.T)
-    found = np.asarray(alternating.balanced(P, Q))
+    found, other = map(np.asarray, alternating.balanced(P, Q))
     right = (U[:, :3] * np.sqrt(sigma[:3]))[:, ::-1]
     np.testing.assert_allclose(np.abs(found), np.abs(right), atol=1e-9)
-    np.testing.assert_allclose(2 * np.sum(found**2), 2 * sigma.sum())  # twice the nuclear norm
+    np.testing.assert_allclose(found @ other.T, P @ Q.T, atol=1e-9)
+    np.testing.assert_allclose(np.sum(found**2) + np.sum(other**2), 2 * sigma[:3].sum())
 
 
 def test_dependent_columns_are_left_as_they_are():
     P = RNG.normal(size=(7, 2)) @ RNG.normal(size=(2, 3))
-    np.testing.assert_array_equal(alternating.balanced(P, RNG.normal(size=(6, 3))), P)
+    Q = RNG.normal(size=(6, 3))
+    for found, given in zip(alternating.balanced(P, Q), (P, Q), strict=True):
+        np.testing.assert_array_equal(found, given)
+
+
+def test_what_the_other_side_has_nothing_of_is_zero_on_both():
+    P, Q = RNG.normal(size=(7, 2)), np.zeros((6, 2))
+    for found in alternating.balanced(P, Q):
+        np.testing.assert_array_equal(found, 0)
 
 
 @pytest.mark.parametrize("factor", [1e200, np.nan])

@@ -76,7 +76,7 @@ def test_an_unused_component_goes_where_equation_3_puts_it(weight):
     old = weight @ np.sum((far - np.outer(w, H[0])) ** 2, axis=1) / 2
     new = weight @ np.sum(missed**2, axis=1) / 2
     gain = old - new + weight @ np.maximum(missed @ right, 0) ** 2 / 2
-    np.testing.assert_allclose(start.gain * data.unit, gain, rtol=1e-10)
+    np.testing.assert_allclose(start.gain * data.unit**2 * data.share, gain, rtol=1e-10)
 
 
 def test_no_step_raises_the_objective():
@@ -96,7 +96,8 @@ def test_units_are_powers_of_two_that_leave_no_square_out_of_range():
     assert np.isfinite(data.null)
     assert (np.frexp(X32 / np.where(data.X > 0, data.X, 1))[0][X32 > 0] == 0.5).all()
     data = descent.frame(X, S)
-    np.testing.assert_allclose(data.null * data.unit, S @ np.sum(X**2, axis=1) / 2, rtol=1e-12)
+    null = data.null * data.unit**2 * data.share
+    np.testing.assert_allclose(null, S @ np.sum(X**2, axis=1) / 2, rtol=1e-12)
 
 
 def test_a_row_that_is_absent_may_be_beyond_the_range():
