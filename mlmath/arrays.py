@@ -23,6 +23,7 @@ __all__ = [
     "Labels",
     "Real",
     "Scalar",
+    "after",
     "by_blocks",
     "is_large",
     "owned",
@@ -83,8 +84,19 @@ def owned(argument: Any) -> Any:
     return np.array(argument) if isinstance(argument, np.ndarray) else argument
 
 
+def after(a: Any, first: Any) -> Any:
+    """``a``, once ``first`` is known.
+
+    Sums over devices that wait for nothing can stop a program for ever: each device may begin
+    with another one.
+    """
+    return lax.optimization_barrier((a, first))[0]
+
+
 def by_blocks(function: Callable[[Any], Any], X: Any, *, width: int, most: int) -> Any:
     """``function(X)`` of a function that acts on each row, a block of rows at a time.
+
+    X may be several arrays with a common leading axis.
 
     Each shard goes through its own rows. The last block begins early enough to be whole.
 
@@ -100,18 +112,21 @@ def by_blocks(function: Callable[[Any], Any], X: Any, *, width: int, most: int) 
      [ 4.  6.]
      [ 8. 10.]]
     """
-    n, d = X.shape
+    leaves = jax.tree.leaves(X)
+    n = leaves[0].shape[0]
+    width = max(width, *(math.prod(a.shape[1:]) for a in leaves))
     shards = parts(n)
     per_shard = n // shards
-    steps = -(-per_shard // max(1, most // (shards * max(width, d))))
+    steps = -(-per_shard // max(1, most // (shards * width)))
     if steps <= 1:
         return function(X)
     rows = -(-per_shard // steps)
-    X = X.reshape(shards, per_shard, d)
+    X = jax.tree.map(lambda a: a.reshape(shards, per_shard, *a.shape[1:]), X)
 
     def block(i: Any) -> Any:
-        taken = lax.dynamic_slice_in_dim(X, i * rows, rows, axis=1).reshape(-1, d)
-        return jax.tree.map(lambda a: a.reshape(shards, rows, *a.shape[1:]), function(taken))
+        taken = jax.tree.map(lambda a: lax.dynamic_slice_in_dim(a, i * rows, rows, axis=1), X)
+        found = function(jax.tree.map(lambda a: a.reshape(-1, *a.shape[2:]), taken))
+        return jax.tree.map(lambda a: a.reshape(shards, rows, *a.shape[1:]), found)
 
     def add(i: Any, found: Any) -> Any:
         return jax.tree.map(

@@ -33,7 +33,7 @@ References:
 """
 
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -41,12 +41,13 @@ from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
 from mlmath.absence import filled
-from mlmath.arrays import Real, parts
+from mlmath.arrays import Real, after, parts
 from mlmath.linalg import gram
+from mlmath.linalg.bounding_box import bounding_box
 from mlmath.linalg.running_minimum import running_minimum
 
 __all__ = [
-    "Clusters", "Frame", "after", "apart", "assign", "checked", "coordinates", "frame", "points",
+    "Clusters", "Frame", "apart", "assign", "checked", "coordinates", "frame", "points",
     "spread",
 ]  # fmt: skip
 
@@ -97,9 +98,7 @@ def frame(X: Float[Real, "n d"], weight: Float[Real, " n"]) -> Frame:
     """
     X, weight = lax.stop_gradient((jnp.asarray(X), jnp.asarray(weight)))
     present = weight != 0
-    high, low = lax.platform_dependent(
-        X, present, cpu=partial(_extent, most=_BLOCK), default=partial(_extent, most=_WIDE_BLOCK)
-    )
+    low, high = bounding_box(X, present)
     each = after(present, low).astype(X.dtype)
     many = jnp.sum(each)
     sums = gram.row_sum(_filled_sum, (X, after(each, many)))
@@ -114,15 +113,6 @@ def frame(X: Float[Real, "n d"], weight: Float[Real, " n"]) -> Frame:
     unit = jnp.ldexp(jnp.ones_like(farthest), exponent)
     finite = (jnp.isfinite(high) & jnp.isfinite(low)).all()
     return Frame(X, jnp.where(finite, weight, jnp.nan), origin, unit)
-
-
-def after(a: Any, first: Any) -> Any:
-    """``a``, once ``first`` is known.
-
-    Sums over devices that wait for nothing can stop a program for ever: each device may begin
-    with another one.
-    """
-    return lax.optimization_barrier((a, first))[0]
 
 
 def coordinates(rows: Frame, X: Float[Real, "m d"]) -> Float[Array, "m d"]:
@@ -181,23 +171,6 @@ def _columns(centroids, present):
     last = jnp.sum((columns / 2) ** 2, axis=1)
     last = last if present is None else jnp.where(jnp.asarray(present), last, jnp.inf)
     return jnp.concatenate([columns, last[:, None]], axis=1)
-
-
-def _extent(X, present, most):
-    """Largest and smallest number of each column over the rows that are present, by blocks."""
-    X, present = _sharded(X), _sharded(present)
-    shards, per_shard, d = X.shape
-    size = max(1, min(per_shard, most // (shards * d)))
-
-    def wider(i, extent):
-        x, here = (lax.dynamic_slice_in_dim(a, i * size, size, axis=1) for a in (X, present))
-        found = (jnp.max(jnp.where(here[:, :, None], a, -jnp.inf), axis=1) for a in (x, -x))
-        return jax.tree.map(jnp.maximum, extent, tuple(found))
-
-    none = jnp.full((shards, d), -jnp.inf, X.dtype)
-    high, low = lax.fori_loop(0, -(-per_shard // size), wider, (none, none))  # some rows twice
-    high = jnp.max(high, axis=0)
-    return high, -jnp.max(after(low, high), axis=0)
 
 
 def _sharded(a):

@@ -62,7 +62,7 @@ from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
 from mlmath.absence import filled
-from mlmath.arrays import Count, Real, Scalar
+from mlmath.arrays import Count, Real, Scalar, after
 from mlmath.certificate import Certificate, certify, superlinear_tolerance
 from mlmath.compiled import compiled
 from mlmath.latent import assignment, lloyd
@@ -140,7 +140,7 @@ def fit(
     found = _answer(X, weight, start, rows, state)
     labels = assignment.assign(rows, state.now).labels
     value = inertia(found, X, labels, weight)
-    signed = assignment.after(rows.weight, lax.stop_gradient(value))
+    signed = after(rows.weight, lax.stop_gradient(value))
     gain = jnp.where((signed >= 0).all(), state.ahead.gain, jnp.nan)
     lost = lax.stop_gradient(0 * (null + jnp.sum(start)))  # NaN if no answer exists, in any lane
     return Fit(

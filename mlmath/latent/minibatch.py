@@ -41,7 +41,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, Int
 
-from mlmath.arrays import Key, Real, Scalar
+from mlmath.arrays import Key, Real, Scalar, after
 from mlmath.certificate import Certificate, certify, superlinear_tolerance
 from mlmath.compiled import compiled
 from mlmath.latent import assignment, lloyd
@@ -123,7 +123,7 @@ def fit_minibatch(
     params = Params(assignment.points(rows, C) + lost)
     labels = assignment.assign(rows, lax.stop_gradient(C)).labels
     value = inertia(params.centroids, X, labels, weight)
-    signed = assignment.after(rows.weight, lax.stop_gradient(value))
+    signed = after(rows.weight, lax.stop_gradient(value))
     gain = jnp.where((signed >= 0).all(), ahead.gain, jnp.nan)
     tolerance = superlinear_tolerance(X) if tolerance is None else tolerance
     return MinibatchFit(params, certify(value, gain, null, steps=steps, tolerance=tolerance), v)

@@ -44,7 +44,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float, Int
 
-from mlmath.arrays import Count, Key, Real, Scalar
+from mlmath.arrays import Count, Key, Real, Scalar, after
 from mlmath.certificate import Certificate, certify, superlinear_tolerance
 from mlmath.compiled import compiled
 from mlmath.latent import assignment, lloyd
@@ -172,7 +172,7 @@ def _judged(rows, ended, present, null, tolerance, sizes):
 
     inside = lax.map(inertia, (ended[0], present)) + 0 * null  # within the dtype
     value = rows.unit**2 * inside
-    signed = assignment.after(rows.weight, value)
+    signed = after(rows.weight, value)
     gain = jnp.where((signed >= 0).all(), gain, jnp.nan)
     certificate = jax.vmap(
         lambda value, gain, steps: certify(value, gain, null, steps=steps, tolerance=tolerance)

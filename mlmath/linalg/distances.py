@@ -41,26 +41,40 @@ References:
     Higham (2002), Accuracy and Stability of Numerical Algorithms, §3.1 (inner products).
 """
 
+from typing import NamedTuple
+
 import jax
 import jax.numpy as jnp
 from jax import lax
 from jax.scipy.linalg import solve_triangular
 from jaxtyping import Array, Bool, Float, Int
 
-from mlmath.arrays import Real, Scalar
+from mlmath.absence import filled
+from mlmath.arrays import Real, Scalar, after
 from mlmath.compiled import compiled
+from mlmath.linalg import gram
+from mlmath.linalg.bounding_box import bounding_box
 
 __all__ = [
+    "Frame",
     "center",
     "chebyshev",
     "cosine",
     "euclidean",
+    "frame",
     "hamming",
     "mahalanobis",
     "manhattan",
     "minkowski",
     "squared_euclidean",
 ]
+
+
+class Frame(NamedTuple):
+    """Outcome of :func:`frame`."""
+
+    center: Float[Array, " d"]  # c
+    reach: Float[Array, ""]  # maxᵢⱼ |yᵢⱼ − cⱼ|
 
 
 _GROUP = 64  # coordinates of one program; more go through it in turn
@@ -144,18 +158,28 @@ def center(Y: Float[Real, "m d"], *, present: Bool[Real, " m"] | None = None) ->
         Y: points in its rows.
         present: which rows count; all if None.
     """
+    return frame(Y, present=present).center
+
+
+def frame(Y: Float[Real, "m d"], *, present: Bool[Real, " m"] | None = None) -> Frame:
+    """The :func:`center` of the rows that are finite, and how far they lie from it."""
     Y = lax.stop_gradient(jnp.asarray(Y))
     finite = jnp.all(jnp.isfinite(Y), axis=1)
     finite = finite if present is None else finite & present
+    low, high = bounding_box(Y, finite)
     share = finite.astype(Y.dtype) / jnp.maximum(jnp.sum(finite), 1).astype(Y.dtype)
-    rows = jnp.where(finite[:, None], Y, 0)
-    mean = jnp.matmul(share, rows, precision="highest")
-    low = jnp.min(jnp.where(finite[:, None], Y, jnp.inf), axis=0)
-    extent = jnp.max(jnp.where(finite[:, None], Y, -jnp.inf), axis=0) - low
+    mean = gram.row_sum(_mean, (Y, after(share, low)))
+    extent = high - low
     grain = jnp.ldexp(jnp.ones_like(mean), jnp.frexp(extent)[1] - 3)
     usable = (extent > 0) & jnp.isfinite(extent) & (grain > 0)
     rounded = jnp.round(mean / jnp.where(usable, grain, 1)) * grain
-    return jnp.where(usable, rounded, jnp.where(extent == 0, low, mean))
+    middle = jnp.where(usable, rounded, jnp.where(extent == 0, low, mean))
+    return Frame(middle, jnp.maximum(jnp.max(jnp.maximum(high - middle, middle - low)), 0))
+
+
+@jax.default_matmul_precision("highest")
+def _mean(Y, share):
+    return share @ filled(Y)
 
 
 def _given(x, Y):

@@ -29,7 +29,8 @@ Distances are differentiable to any order in X and Y; indices are piecewise cons
 that are sharded over devices stay where they are. Where there are several devices a sort takes the
 place of ``lax.top_k``, which would gather them.
 
-Time O(nmd), memory a block of 2²² numbers, X and Y, and n × k.
+Time O(nmd), memory n × k, X and Y, a block of 2²² products and 2¹⁶ rows of Y: of 32 MB or more no
+more than once again.
 
 >>> import jax.numpy as jnp
 >>> from mlmath.linalg import nearest
@@ -46,6 +47,7 @@ References:
 """
 
 import math
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -55,7 +57,7 @@ from jaxtyping import Array, Float, Int
 
 from mlmath.arrays import Real, by_blocks
 from mlmath.compiled import compiled
-from mlmath.linalg.distances import center
+from mlmath.linalg import distances
 from mlmath.linalg.running_minimum import running_minimum
 
 __all__ = ["Nearest", "Smallest", "nearest", "smallest"]
@@ -142,54 +144,63 @@ def _search(X, Y, present, k, select, sizes):
     """
     X, Y = lax.stop_gradient((X, Y))
     width, most = sizes
-    m = Y.shape[0]
-    columns, query, scale = _products(Y, present)
-    count = -(-m // width)
+    (m, d), count = Y.shape, -(-Y.shape[0] // width)
     levels = 0
     while k > 1 and k * count * _GROUP ** (levels + 1) <= m:  # so that k groups exist
         levels += 1
     width = -(-m // (count * _GROUP**levels)) * _GROUP**levels
-    surplus = jnp.zeros_like(columns, shape=(count * width - m, columns.shape[1])).at[:, -1]
-    columns = jnp.concatenate([columns, surplus.set(jnp.inf)])
-    # place (h g + j) lies as (j, h): ``_fewest_of``
-    columns = columns.reshape(count, -1, *[_GROUP] * levels, columns.shape[1])
-    columns = columns.transpose(0, *range(levels + 1, 0, -1), levels + 2)
+    blocks = partial(by_blocks, width=max(width, k * d), most=most)
+    middle, reach = distances.frame(Y, present=present)
+    frame = middle, jnp.ldexp(jnp.ones_like(reach), -jnp.frexp(reach)[1])  # squares are numbers
 
-    def candidates(x):
-        q = query(x)
+    def part(i):
+        """The candidates for each row of X of part i of the rows of Y."""
+        first = jnp.minimum(i * width, max(0, m - width))
+        columns = _columns(Y, present, frame, first, i * width - first, width)
+        # place (h g + j) lies as (j, h): ``_fewest_of``
+        columns = columns.reshape(-1, *[_GROUP] * levels, d + 1)
+        columns = columns.transpose(*range(levels, -1, -1), levels + 1)
 
-        def step(best, i):
-            values, places = select(columns[i], q, k)
-            return _merged(best, (values, i * width + places)), None
+        def candidates(x):
+            values, places = select(columns, _query(x, frame), k)
+            return values, first + places
 
-        first = select(columns[0], q, k)
-        values, places = (
-            lax.scan(step, first, jnp.arange(1, count, dtype=jnp.int32))[0] if count > 1 else first
-        )
-        return _ordered(x, Y, jnp.where(values == jnp.inf, m, places), scale)
+        return blocks(candidates, X)
 
-    return by_blocks(candidates, X, width=max(width, k * X.shape[1]), most=most)
+    def more(best, i):
+        return blocks(lambda both: _merged(*both), (best, part(i))), None
+
+    found = part(0)
+    if count > 1:
+        found = lax.scan(more, found, jnp.arange(1, count, dtype=jnp.int32))[0]
+    return blocks(lambda rows: _ordered(rows[0], Y, rows[1], frame[1]), (X, found))
 
 
-def _products(Y, present):
-    """Columns of eq. (2), scaled so that no square leaves the dtype, and the map to its queries.
+def _columns(Y, present, frame, first, skipped, width):
+    """Columns of eq. (2) of ``width`` rows of Y from ``first`` on, but those that are skipped.
 
     A row that is not finite is as far away as a number can be, one that is absent farther.
     """
-    finite = present & jnp.all(jnp.isfinite(Y), axis=1)
-    middle = center(Y, present=present)
-    Z = jnp.where(finite[:, None], Y - middle[None], 0)
-    scale = jnp.ldexp(jnp.ones_like(middle[0]), -jnp.frexp(jnp.max(jnp.abs(Z)))[1])
-    Z = scale * Z
+    Y, present = (lax.dynamic_slice_in_dim(a, first, min(width, len(a))) for a in (Y, present))
+    present = present & (jnp.arange(len(Y)) >= skipped)
+    middle, scale = frame
+    Z = scale * (Y - middle[None])
+    finite = present & jnp.all(jnp.isfinite(Z), axis=1)
+    Z = jnp.where(finite[:, None], Z, 0)
     most = jnp.finfo(Y.dtype).max
     last = jnp.where(finite, jnp.sum(Z**2, axis=1), jnp.where(present, most, jnp.inf))
+    columns = jnp.concatenate([-2 * Z, last[:, None]], axis=1)
+    surplus = jnp.zeros_like(columns, shape=(width - len(Y), columns.shape[1])).at[:, -1]
+    return jnp.concatenate([columns, surplus.set(jnp.inf)])
 
-    def query(x):
-        z = jnp.clip(scale * (x - middle[None]), -math.sqrt(most), math.sqrt(most))
-        z = jnp.where(jnp.isnan(z), 0, z)
-        return jnp.concatenate([z, jnp.ones_like(z[:, :1])], axis=1)
 
-    return jnp.concatenate([-2 * Z, last[:, None]], axis=1), query, scale
+def _query(x, frame):
+    """[x − c, 1] in the coordinates of the frame."""
+    most = math.sqrt(jnp.finfo(x.dtype).max)
+    middle, scale = frame
+    z = jnp.clip(scale * (x - middle[None]), -most, most)
+    z = jnp.where(jnp.isnan(z), 0, z)
+    return jnp.concatenate([z, jnp.ones_like(z[:, :1])], axis=1)
 
 
 def _least(columns, queries, k):
@@ -257,11 +268,12 @@ def _merged(best, new):
     return least, jnp.take_along_axis(places, order, axis=1)
 
 
-def _ordered(x, Y, indices, scale):
+def _ordered(x, Y, found, scale):
     """The chosen rows by δ from the differences, eq. (1), of equal ones the lower index first.
 
     δ in other units tells apart what in those of the rows leaves the dtype.
     """
+    indices = jnp.where(found[0] == jnp.inf, Y.shape[0], found[1])
     apart = x[:, None] - Y.at[indices].get(mode="clip")
     squares, scaled = (
         jnp.where(indices == Y.shape[0], jnp.inf, jnp.sum((unit * apart) ** 2, axis=2))
