@@ -83,11 +83,15 @@ _GROUP = 64  # coordinates of one program; more go through it in turn
 def squared_euclidean(x: Float[Real, " d"], Y: Float[Real, "m d"]) -> Float[Array, " m"]:
     """Squared Euclidean distances, eq. (1); never below 0, and within (8) of the truth."""
     x, Y = _given(x, Y)
-    middle = center(Y)
+    middle, reach = frame(Y)
     z, Z = x - middle, Y - middle[None]
+    one, many = (_above(a) for a in (jnp.max(jnp.abs(z)), reach))
+    unit = jnp.maximum(one, many)  # in which no square leaves the dtype
+    z, Z, one, many = z / one, Z / many, one / unit, many / unit
     columns = jnp.concatenate([-2 * Z, jnp.sum(Z**2, axis=1, keepdims=True)], axis=1)
-    row = jnp.concatenate([z, jnp.ones_like(z[:1])])
-    return _clamped(jnp.matmul(columns, row, precision="highest") + jnp.sum(z**2), jnp.inf)
+    row = jnp.concatenate([one * many * z, many[None] ** 2])
+    found = jnp.matmul(columns, row, precision="highest") + jnp.sum((one * z) ** 2)
+    return unit * (unit * _clamped(found, jnp.inf))
 
 
 @compiled()
@@ -201,6 +205,13 @@ def _differences(x, Y):
 def _absolute(apart):
     """|a|, whose derivative at 0 is 0; that of ``jnp.abs`` is 1."""
     return lax.stop_gradient(jnp.sign(apart)) * apart
+
+
+def _above(size):
+    """Power of two above a number, 1 for one that is 0 or not finite; without derivative."""
+    size = lax.stop_gradient(size)
+    exponent = jnp.clip(jnp.frexp(size)[1], None, jnp.finfo(size.dtype).maxexp - 2)
+    return jnp.ldexp(jnp.ones_like(size), jnp.where(jnp.isfinite(size), exponent, 0))
 
 
 def _clamped(value, most):

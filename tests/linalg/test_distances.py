@@ -304,3 +304,15 @@ def test_nothing_to_measure_is_refused(distance, shape):
 def test_lengths_that_differ_are_refused(distance):
     with pytest.raises(TypeError, match=r"Y must be a float array of shape \(m, d\)"):
         distance(np.ones(4), Y)
+
+
+@pytest.mark.parametrize("unit", [1e-30, 1e-18, 1e18, 1e20, 3e37])
+def test_squares_that_leave_single_precision_are_endless_or_0_and_never_nan(unit):
+    points = np.float32(unit) * RNG.normal(size=(20, 3)).astype(np.float32)
+    with np.errstate(over="ignore", under="ignore"):
+        right = ((points[:1].astype(float) - points) ** 2).sum(1).astype(np.float32)
+    found = distances.squared_euclidean(points[0], points)
+    size = right.max(where=right < np.inf, initial=0)
+    np.testing.assert_allclose(found, right, rtol=1e-4, atol=1e-5 * size)
+    far = distances.squared_euclidean(np.float32([1e30, 0, 0]), points)
+    assert not np.isnan(far).any()
