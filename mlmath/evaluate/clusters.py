@@ -70,10 +70,11 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, Int
 
-from mlmath.absence import cleared
+from mlmath.absence import filled, within
 from mlmath.arrays import Key, Labels, Real, rows
 from mlmath.compiled import as_argument, compiled
 from mlmath.evaluate import averages
+from mlmath.linalg.vectors import magnitude
 from mlmath.statistics.weights import present_rows
 
 __all__ = [
@@ -133,7 +134,9 @@ def silhouette(
     X = jnp.asarray(X)
     code, known = averages.coded(label, classes=classes)
     weight = averages.counted(known & jnp.isfinite(X).all(axis=1), sample_weight, X)
-    X = cleared(X, jnp.zeros_like(weight), jnp.zeros_like(weight))[0]
+    X = filled(X)
+    X = X / magnitude(jnp.where((weight != 0)[:, None], X, 0))  # silhouettes have no unit
+    X = within(X, weight, jnp.zeros_like(X[0]))
     totals = averages.totals(code, weight, classes=classes)
     own = code[:, None] == jnp.arange(classes)[None]
     members = jnp.where(own | jnp.isnan(weight)[:, None], weight[:, None], 0)

@@ -233,3 +233,18 @@ def test_inertia_that_is_rounding_has_no_gap():
     found = clusters.gap_statistic(jax.random.key(0), inertias, X, references=2)
     assert np.isnan(found.gap[1])
     assert found.chosen == 0
+
+
+@pytest.mark.parametrize("unit", [1e-25, 1e25])
+def test_silhouettes_have_no_unit(iris, unit):
+    X, label, *_ = iris
+    single = X.astype(np.float32)
+    right = clusters.silhouette(single, label, classes=3)
+    found = clusters.silhouette(single * np.float32(unit), label, classes=3)
+    np.testing.assert_allclose(found.values, right.values, atol=1e-4)
+    far, s = np.array(single), np.ones(len(X), np.float32)
+    far[4], s[4] = 3e38, 0
+    kept = np.arange(len(X)) != 4
+    alone = clusters.silhouette(single[kept], label[kept], classes=3)
+    found = clusters.silhouette(far, label, classes=3, sample_weight=s)
+    np.testing.assert_allclose(found.mean, alone.mean, rtol=1e-5)
