@@ -11,6 +11,13 @@ copy of the rows per lane. There all lanes share
 
 so that one lane with a row far away moves no other. It carries no derivative, as c is free.
 
+Of many rows every 64th is enough: with a share f of the weight the mean c of some rows has
+
+    f (cⱼ − x̄ⱼ)² ≤ Σᵢ sᵢ (xᵢⱼ − x̄ⱼ)² / Σᵢ sᵢ                                   (3)
+
+so that with f ≥ 1/128 squares about c cost 7 bits at worst, and hardly ever one. Where they weigh
+less all rows are looked at.
+
 >>> import jax, jax.numpy as jnp
 >>> from mlmath.statistics import center
 >>> X, s = jnp.array([[1.0], [3.0], [8.0]]), jnp.array([1.0, 1.0, 0.0])
@@ -27,28 +34,46 @@ from jax import lax
 from jax.custom_batching import custom_vmap
 from jaxtyping import Array, Float
 
-from mlmath.arrays import Real
+from mlmath.arrays import Real, parts
 
 __all__ = ["near_mean"]
 
+_STRIDE = 64
+_MANY = 2**13  # rows from which some stand for all
+
 
 def near_mean(X: Float[Real, "n d"], weight: Float[Real, " n"]) -> Float[Array, " d"]:
-    """Mean (1), or under ``vmap`` over ``weight`` alone the common point (2)."""
+    """Mean (1), of some rows where there are many; under ``vmap`` over ``weight`` alone (2)."""
     fixed = lax.stop_gradient((jnp.asarray(X), jnp.asarray(weight)))
     return lax.stop_gradient(_near_mean(*fixed))
 
 
-def _mean(X, weight):
-    return jnp.sum(weight[:, None] * X, axis=0) / jnp.sum(weight)
+@jax.default_matmul_precision("highest")
+def _means(X, weight):
+    """Eq. (1) for one weighting, or for each row of several."""
+    return weight @ X / jnp.sum(weight, axis=-1, keepdims=True)
 
 
-_near_mean = custom_vmap(_mean)
+def _sampled(X, weight):
+    """Eq. (1) of every 64th row of each shard where there are many, unless these weigh little."""
+    shards, lanes = parts(len(X)), weight.shape[:-1]
+    if len(X) < max(_MANY, 2 * _STRIDE * shards):
+        return _means(X, weight)
+    rows = X.reshape(shards, -1, X.shape[1])[:, ::_STRIDE].reshape(-1, X.shape[1])
+    some = weight.reshape(*lanes, shards, -1)[..., ::_STRIDE].reshape(*lanes, -1)
+    little = 2 * _STRIDE * jnp.sum(some, axis=-1) < jnp.sum(jnp.abs(weight), axis=-1)
+    means = _means(rows, some), (little | jnp.isnan(jnp.sum(some, axis=-1))).any()
+    return lax.while_loop(  # none or one
+        lambda state: state[1], lambda _: (_means(X, weight), jnp.asarray(False)), means
+    )[0]
+
+
+_near_mean = custom_vmap(_sampled)
 
 
 @_near_mean.def_vmap
-@jax.default_matmul_precision("highest")
 def _(size, batched, X, weight):
     if batched[0]:
-        return jax.vmap(_mean, [0 if many else None for many in batched])(X, weight), True
-    means = weight @ X / jnp.sum(weight, axis=1, keepdims=True)
+        return jax.vmap(_sampled, [0 if many else None for many in batched])(X, weight), True
+    means = _sampled(X, weight)
     return jnp.nanmedian(jnp.where(jnp.isfinite(means), means, jnp.nan), axis=0), False

@@ -3,6 +3,9 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
+from jax.sharding import AxisType, NamedSharding
+from jax.sharding import PartitionSpec as P
 
 from mlmath.statistics import center
 
@@ -63,3 +66,35 @@ def test_it_carries_no_derivative():
     assert not np.any(jax.jacobian(lambda s: center.near_mean(X, s))(W[0]))
     lanes = jax.grad(lambda W: jnp.sum(jax.vmap(lambda s: center.near_mean(X, s))(W)))(W)
     assert not np.any(lanes)
+
+
+@pytest.mark.parametrize("period", [1, 64])
+def test_some_of_many_rows_stand_for_all_within_their_share(period, monkeypatch):
+    monkeypatch.setattr(center, "_MANY", 640)
+    rng = np.random.default_rng(1)
+    X = rng.normal(size=(8 * 640, 3)) + 1e3
+    X[::period] += 50  # of period 64: those that are looked at
+    s = rng.random(len(X))
+    mean = s @ X / s.sum()
+    f = s[::64].sum() / s.sum()
+    found = center.near_mean(X, s)
+    spread = s @ (X - mean) ** 2 / s.sum()
+    assert (f * (found - mean) ** 2 <= spread).all()  # (3)
+    assert not np.allclose(found, mean, rtol=1e-12)
+    s[::64] *= 1e-3  # little of the weight: all rows are looked at
+    np.testing.assert_allclose(center.near_mean(X, s), s @ X / s.sum(), rtol=1e-12)
+    lanes = np.stack([s, s])
+    shared = jax.vmap(lambda s: center.near_mean(X, s))(lanes)
+    np.testing.assert_allclose(shared[1], s @ X / s.sum(), rtol=1e-12)
+    s[::64] = np.nan
+    assert np.isnan(center.near_mean(X, s)).all()
+
+
+def test_many_rows_stay_on_their_devices(monkeypatch):
+    monkeypatch.setattr(center, "_MANY", 640)
+    mesh = jax.make_mesh((8,), ("rows",), axis_types=(AxisType.Auto,))
+    X, s = np.random.default_rng(2).normal(size=(8 * 640, 3)), np.ones(8 * 640)
+    rows, weight = (jax.device_put(a, NamedSharding(mesh, P("rows"))) for a in (X, s))
+    program = jax.jit(center.near_mean).lower(rows, weight).compile().as_text()
+    assert not any(word in program for word in ("all-gather", "all-to-all", "permute"))
+    np.testing.assert_allclose(center.near_mean(rows, weight), center.near_mean(X, s), rtol=1e-12)
