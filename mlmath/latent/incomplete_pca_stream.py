@@ -25,7 +25,8 @@ The next step begins at the principal axes, as the answer of the fit has them: a
 changes neither L nor where steps lead. Columns that no block observes have the mean NaN and
 loadings 0. Rows that observe nothing, and rows of weight 0 whatever they hold, are absent. A
 negative weight, an observed NaN that counts, no entry at all, and rows in a plane, which leave no
-noise, make the gap NaN: then the step leads nowhere, and the model that was given is the last.
+noise, make the gap NaN, and there is no next step. Where L is NaN, too, though all rows count as
+numbers, the fit would not have taken the step before.
 
 Everything is differentiable in the rows and the weights with the model fixed, but for where two
 lengths of W are equal.

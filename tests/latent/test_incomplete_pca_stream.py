@@ -282,11 +282,15 @@ def test_where_the_origin_lies_does_not_matter_in_single_precision():
 
 
 def test_a_row_of_weight_0_has_its_influence():
-    params, X = some(), np.concatenate([IRIS, np.full((1, 4), 1e6)])
+    """Also where the mean of a column is unknown, which it does not observe."""
+    X = np.concatenate([IRIS, np.full((1, 4), 1e6)])
     observed, s = np.concatenate([SEEN, np.ones((1, 4), bool)]), np.append(WEIGHT, 0.0)
-    slope = jax.grad(lambda s: stepped(params, X, observed, s).certificate.objective)(s)
-    right = -incomplete_pca.log_prob(params, X[-1], observed[-1])
-    np.testing.assert_allclose(slope[-1], right)
+    for mean in (3.0, np.nan):
+        params = some()._replace(mean=np.array([3.0, mean, 2.0, 1.0]))
+        seen = observed & (np.arange(4) != 1)
+        slope = jax.grad(lambda s: stepped(params, X, seen, s).certificate.objective)(s)  # noqa: B023
+        known = params._replace(mean=np.array([3.0, 0.0, 2.0, 1.0]))
+        np.testing.assert_allclose(slope[-1], -incomplete_pca.log_prob(known, X[-1], seen[-1]))
 
 
 def test_a_step_has_the_derivatives_of_differences_forward_and_reverse():
