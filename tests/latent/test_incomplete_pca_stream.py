@@ -88,6 +88,7 @@ def test_the_sums_are_those_of_the_model_of_z_and_the_objective_is_equation_2():
 
 def test_the_gap_is_of_the_null_model_of_equation_3_and_the_step_gains_what_it_says():
     params = incomplete_pca.init(IRIS, observed=SEEN, sample_weight=WEIGHT)
+    params = params._replace(mean=params.mean + 0.1)  # no longer that of the null model
     step = stepped(params)
     M = SEEN * WEIGHT[:, None]
     mean = (M * IRIS).sum(0) / M.sum(0)
@@ -234,6 +235,14 @@ def test_what_proves_nothing_is_not_converged():
         assert np.isnan(flat.certificate.gap)
 
 
+def test_a_model_of_which_rounding_leaves_no_density_leads_nowhere():
+    params = some()._replace(noise=np.asarray(1e-18))  # row 4 has one entry, and two directions
+    step = stepped(params)
+    assert np.isnan(step.certificate.objective)
+    assert np.isnan(step.certificate.gap)
+    assert all(np.isnan(a).all() for a in step.ahead)
+
+
 @pytest.mark.parametrize("dtype", [np.float32, float])
 def test_rows_in_a_plane_and_equal_rows_never_converge(dtype):
     plane = IRIS[:, :2] @ np.random.default_rng(0).normal(size=(2, 4))
@@ -279,6 +288,16 @@ def test_where_the_origin_lies_does_not_matter_in_single_precision():
     assert distant.certificate.gap > 0.5
     then = stepped(distant.ahead, X + 4096).ahead
     np.testing.assert_allclose(then.mean - 4096, near.ahead.mean, atol=0.5)
+
+
+def test_rounding_of_a_far_start_may_leave_the_null_model_no_variance():
+    params = some()
+    sums = whole(params, IRIS + 4096)
+    M = SEEN * WEIGHT[:, None]
+    mean = (M * (IRIS + 4096)).sum(0) / M.sum(0)
+    between = (M.sum(0) * (mean - params.mean) ** 2).sum() / params.noise
+    least = incomplete_pca_stream.solve(params, sums._replace(size=jnp.asarray(between - 1e-3)))
+    assert least.certificate.gap > 0.5
 
 
 def test_a_row_of_weight_0_has_its_influence():
