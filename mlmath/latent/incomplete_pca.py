@@ -72,11 +72,20 @@ from mlmath.latent import (
 )
 from mlmath.latent.parameter_expansion import Point
 from mlmath.latent.probabilistic_pca import Params
-from mlmath.linalg import spectra
 from mlmath.linalg.vectors import magnitude
 from mlmath.statistics.weights import present_rows
 
-__all__ = ["Fit", "Params", "fit", "impute", "init", "log_prob", "objective", "transform"]
+__all__ = [
+    "Fit",
+    "Params",
+    "fit",
+    "impute",
+    "init",
+    "log_prob",
+    "objective",
+    "present",
+    "transform",
+]
 
 
 class Fit(NamedTuple):
@@ -88,7 +97,7 @@ class Fit(NamedTuple):
 
 def log_prob(params: Params, x: Float[Real, " d"], observed: Bool[Real, " d"]) -> Float[Array, ""]:
     """Log density of the observed entries of ONE example, eq. (3)."""
-    X, M, weight = _present(jnp.asarray(x)[None], jnp.asarray(observed)[None], None)
+    X, M, weight = present(jnp.asarray(x)[None], jnp.asarray(observed)[None], None)
     return -parameter_expansion.surprise(_point_of(params), X, M, weight)
 
 
@@ -96,7 +105,7 @@ def transform(
     params: Params, x: Float[Real, " d"], observed: Bool[Real, " d"]
 ) -> Float[Array, " k"]:
     """Mean t̂ of t given the observed entries of ONE example, eq. (2)."""
-    X, M, _ = _present(jnp.asarray(x)[None], jnp.asarray(observed)[None], None)
+    X, M, _ = present(jnp.asarray(x)[None], jnp.asarray(observed)[None], None)
     with jax.default_matmul_precision("highest"):
         return parameter_expansion.given(_point_of(params), X, M)[0][0]
 
@@ -114,7 +123,7 @@ def objective(
     sample_weight: Float[Real, " n"] | None = None,
 ) -> Float[Array, ""]:
     """Negative log-likelihood L, eq. (4), that :func:`fit` minimises."""
-    point, (X, M, weight) = _point_of(params), _present(X, observed, sample_weight)
+    point, (X, M, weight) = _point_of(params), present(X, observed, sample_weight)
     X, M = _within_range(X, M, weight, point.coefficients[:, 0], jnp.sqrt(point.noise))
     return parameter_expansion.surprise(point, X, M, weight)
 
@@ -135,7 +144,7 @@ def init(
         observed: which entries are known; the others may hold anything. All if None.
         sample_weight: sᵢ; 2 counts the row twice, 0 leaves it out.
     """
-    X, M, weight = _present(X, observed, sample_weight)
+    X, M, weight = present(X, observed, sample_weight)
     filled = jnp.where(M != 0, X, _column_means(X, M, weight)[None])
     return probabilistic_pca.fit(filled, k=k, sample_weight=weight).params
 
@@ -168,7 +177,7 @@ def fit(
         raise ValueError(
             f"the loadings must be 1 to {min(n, d - 1)}, below d and at most n, got {k}."
         )
-    X, M, weight = _present(X, observed, sample_weight)
+    X, M, weight = present(X, observed, sample_weight)
     if tolerance is None:
         tolerance = float(jnp.finfo(X.dtype).eps) ** (4 / 3)
     entries = lax.stop_gradient(weight @ M)
@@ -180,9 +189,9 @@ def fit(
         lax.stop_gradient(_start(params, center, unit, entries)), null, tolerance, max_steps,
         *lax.stop_gradient((Z, M, weight)),
     )  # fmt: skip
-    found = horizontal_derivative.attached(_principal(last.point), Z, M, weight)
+    found = horizontal_derivative.attached(parameter_expansion.principal(last.point), Z, M, weight)
     found = jax.tree.map(lambda a: a + 0 * last.value, found)
-    point = _mapped(_principal(found), center, unit)
+    point = _mapped(parameter_expansion.principal(found), center, unit)
     certificate = certify(
         alternating.stationary(_surprise, point, (M,), (X, weight)),
         jnp.where((weight >= 0).all(), last.excess, jnp.nan),
@@ -194,16 +203,20 @@ def fit(
     return Fit(Params(mean, point.coefficients[:, 1:].T, point.noise), certificate)
 
 
-def _surprise(point, M, X, weight):
-    return parameter_expansion.surprise(point, X, M, weight)
-
-
-def _present(X, observed, sample_weight):
+def present(
+    X: Float[Real, "n d"],
+    observed: Bool[Real, "n d"] | None,
+    sample_weight: Float[Real, " n"] | None,
+) -> tuple[Float[Array, "n d"], Float[Array, "n d"], Float[Array, " n"]]:
     """Entries that count as finite numbers, m, and the weights of rows that observe something."""
     X = jnp.asarray(X)
     M = jnp.ones_like(X) if observed is None else jnp.asarray(observed, X.dtype)
     X, weight = present_rows(jnp.where(M != 0, X, 0), sample_weight)
     return X, M, jnp.where((M != 0).any(axis=1), weight, 0)
+
+
+def _surprise(point, M, X, weight):
+    return parameter_expansion.surprise(point, X, M, weight)
 
 
 def _within_range(X, M, weight, center, unit):
@@ -223,14 +236,6 @@ def _start(params, center, unit, entries):
     params = jax.tree.map(lambda a: jnp.asarray(a, unit.dtype), params)
     coefficients, noise = _mapped(_point_of(params), -center / unit, 1 / unit)
     return Point(jnp.where(entries[:, None] == 0, 0, coefficients), noise)
-
-
-def _principal(point):
-    """The rotation of W for which WWᵀ is diagonal and descends, with the signs of its axes."""
-    coefficients, noise = point
-    axes = spectra.svd(coefficients[:, 1:].T)
-    W = axes.values[None] * axes.right
-    return Point(jnp.concatenate([coefficients[:, :1], W], axis=1), noise)
 
 
 def _mapped(point, center, unit):

@@ -60,7 +60,7 @@ from jaxtyping import Array, Float, Int
 
 from mlmath.arrays import Count, Real, Scalar
 from mlmath.calculus.log1pmx import log1pmx
-from mlmath.linalg import gram
+from mlmath.linalg import gram, spectra
 
 __all__ = [
     "Point",
@@ -70,6 +70,8 @@ __all__ = [
     "factors",
     "given",
     "minimise",
+    "of_sums",
+    "principal",
     "sums",
     "surprise",
 ]
@@ -147,7 +149,12 @@ def evaluated(
     point: Point, X: Float[Real, "n d"], M: Float[Real, "n d"], weight: Float[Real, " n"]
 ) -> State:
     """The step (4)–(6) from a point, by one pass over the rows, and what it is sure to gain (7)."""
-    now = sums(point, X, M, weight)
+    return of_sums(sums(point, X, M, weight), point)
+
+
+def of_sums(now: Sums, point: Point) -> State:
+    """The step (4)–(6) from a point whose sums over all rows are known, and (7)."""
+    now, point = jax.tree.map(jnp.asarray, (now, point))
     L = factors(now, point)
     root = solve_triangular(L[1:], now.pull[:, :, None], lower=True)
     step = solve_triangular(L[1:], root, lower=True, trans=1)[:, :, 0]
@@ -200,6 +207,14 @@ def minimise(
         return (state.excess > tolerance * scale) & (state.steps < max_steps)
 
     return lax.while_loop(going, step, evaluated(start, X, M, weight))
+
+
+def principal(point: Point) -> Point:
+    """The rotation of W for which WWᵀ is diagonal and descends, with the signs of its axes."""
+    coefficients, noise = map(jnp.asarray, point)
+    axes = spectra.svd(coefficients[:, 1:].T)
+    W = axes.values[None] * axes.right
+    return Point(jnp.concatenate([coefficients[:, :1], W], axis=1), noise)
 
 
 def _triangle(k):

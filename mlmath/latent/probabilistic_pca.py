@@ -32,6 +32,10 @@ captured variances are off by at most e/S each and X/S together, and L by at mos
 to second order. The gap is (7) over L(null) − L plus (7), for L has no zero; the null model is a
 Gaussian that is alike in all directions.
 
+(6) and (7) are functions of the moments alone, and those of parts of the data add up
+(``statistics.moments``), so that a stream of blocks gives what one array gives, to rounding:
+:func:`summarize` each, :func:`merge`, :func:`solve`.
+
 Time O(nd·min(n, d)), memory O(d·min(n, d)) beside X.
 
 >>> import jax, jax.numpy as jnp
@@ -63,16 +67,21 @@ from mlmath.arrays import Key, Real, Scalar
 from mlmath.certificate import Certificate, certify, first_order_tolerance
 from mlmath.compiled import compiled
 from mlmath.latent import principal_axes
+from mlmath.statistics.moments import Moments, merge, summarize
 from mlmath.statistics.weights import present_rows
 
 __all__ = [
     "Fit",
+    "Moments",
     "Params",
     "fit",
     "inverse",
     "log_prob",
+    "merge",
     "objective",
     "sample",
+    "solve",
+    "summarize",
     "transform",
 ]
 
@@ -154,8 +163,27 @@ def fit(
     n, d = X.shape
     if not 1 <= k <= min(n, d - 1):
         raise ValueError(f"k must be from 1 to {min(n, d - 1)}, below d and at most n, got {k}.")
-    axes = principal_axes.of_rows(X, weight)
-    total, variances = axes.weight, axes.spectrum.values[:k] / axes.weight
+    return _fitted(principal_axes.of_rows(X, weight), k, tolerance)
+
+
+@compiled(static=("k",))
+def solve(moments: Moments, *, k: int = 2, tolerance: Scalar | None = None) -> Fit:
+    """:func:`fit` to the rows of which these are the moments.
+
+    Args:
+        moments: S, μ and C of all rows.
+        k: number of directions, below d; static.
+        tolerance: largest gap that counts as converged; ε^⅔ of the dtype if None.
+    """
+    d = len(moments.mean)
+    if not 1 <= k < d:
+        raise ValueError(f"k must be from 1 to {d - 1}, below d, got {k}.")
+    return _fitted(principal_axes.of_moments(moments), k, tolerance)
+
+
+def _fitted(axes, k, tolerance):
+    """Eq. (6) and its certificate by (7)."""
+    d, total, variances = len(axes.mean), axes.weight, axes.spectrum.values[:k] / axes.weight
     noise = (axes.spread / total - jnp.sum(variances)) / (d - k)
     lengths = jnp.sqrt(variances - noise)
     params = Params(axes.mean, (axes.spectrum.vectors[:, :k] * lengths[None]).T, noise)
@@ -165,7 +193,7 @@ def fit(
     first = principal_axes.missed(axes, k) / (total * noise)
     second = (k + 1) * (axes.spectrum.residual / (total * noise)) ** 2
     bound = lax.stop_gradient(total / 2 * (first + second))
-    tolerance = first_order_tolerance(X) if tolerance is None else tolerance
+    tolerance = first_order_tolerance(axes.mean) if tolerance is None else tolerance
     return Fit(params, certify(value, bound, above + bound, tolerance=tolerance))
 
 

@@ -99,6 +99,34 @@ def test_a_step_is_equations_4_to_6_and_its_gain_equation_7():
     np.testing.assert_allclose(state.value, naive_value(point, X, M, weight), rtol=1e-12)
 
 
+def test_a_step_needs_no_rows_but_their_sums_which_add_up():
+    point, *rows = drawn()
+    first, second = (
+        parameter_expansion.sums(point, *(a[part] for a in rows))
+        for part in (slice(4), slice(4, None))
+    )
+    found = parameter_expansion.of_sums(jax.tree.map(jnp.add, first, second), point)
+    right = parameter_expansion.evaluated(point, *rows)
+    for a, b in zip(jax.tree.leaves(found), jax.tree.leaves(right), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-12)
+
+
+def test_principal_axes_are_a_rotation_and_steps_do_not_depend_on_it():
+    point, X, M, weight = drawn()
+    turned = parameter_expansion.principal(point)
+    W, V = point.coefficients[:, 1:], np.asarray(turned.coefficients[:, 1:])
+    np.testing.assert_array_equal(turned.coefficients[:, 0], point.coefficients[:, 0])
+    np.testing.assert_array_equal(turned.noise, point.noise)
+    np.testing.assert_allclose(V @ V.T, W @ W.T, atol=1e-12)
+    np.testing.assert_allclose(V.T @ V, np.diag(np.linalg.svd(W)[1] ** 2), atol=1e-12)
+    assert (V[np.abs(V).argmax(axis=0), range(K)] > 0).all()
+    ours, right = (
+        parameter_expansion.principal(parameter_expansion.evaluated(p, X, M, weight).image)
+        for p in (turned, point)
+    )
+    np.testing.assert_allclose(ours.coefficients, right.coefficients, atol=1e-10)
+
+
 def test_the_gradient_is_that_of_fisher_s_identity():
     point, X, M, weight = drawn()
     _, g, squares, _ = naive_step(point, X, M, weight)

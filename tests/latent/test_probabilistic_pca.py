@@ -119,10 +119,90 @@ def test_wide_rows_have_the_answer_of_tall_ones_with_absent_rows():
         np.testing.assert_allclose(ours, theirs, atol=1e-10)
 
 
+def streamed(X, s, cuts=(7, 8, 90)):
+    blocks = zip(np.split(X, cuts), np.split(s, cuts), strict=True)
+    moments = [probabilistic_pca.summarize(x, sample_weight=w) for x, w in blocks]
+    total = moments[0]
+    for block in moments[1:]:
+        total = probabilistic_pca.merge(total, block)
+    return total
+
+
+@pytest.mark.parametrize("k", [1, 2, 3])
+def test_a_stream_of_uneven_blocks_equals_one_array(k):
+    s = weights()
+    whole = probabilistic_pca.fit(IRIS, k=k, sample_weight=s)
+    found = probabilistic_pca.solve(streamed(IRIS, s), k=k)
+    for a, b in zip(found.params, whole.params, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-10)
+    np.testing.assert_allclose(found.certificate.objective, whole.certificate.objective, rtol=1e-12)
+    assert found.certificate.converged
+    assert found.certificate.gap < 1e-12
+    loose = probabilistic_pca.solve(streamed(IRIS, s), k=k, tolerance=0.0)
+    assert not loose.certificate.converged
+
+
+def test_in_a_stream_weights_are_repetition_and_absence_whatever_a_row_holds():
+    twice = np.where(np.arange(150) < 9, 2.0, 1.0)
+    again = np.concatenate([IRIS, IRIS[:9]])
+    right = probabilistic_pca.solve(streamed(again, np.ones(159))).params
+    spoilt = np.concatenate([IRIS, np.full((60, 4), np.nan)])
+    absent = streamed(spoilt, np.append(twice, np.zeros(60)), cuts=(7, 100, 150))
+    for found in (probabilistic_pca.solve(streamed(IRIS, twice)).params,
+                  probabilistic_pca.solve(absent).params):  # fmt: skip
+        for a, b in zip(found, right, strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-10)
+
+
+def test_a_stream_that_proves_nothing_is_not_converged():
+    s = np.ones(150)
+    plane = IRIS[:, :2] @ np.random.default_rng(0).normal(size=(2, 4))
+    shown = np.where(np.arange(150)[:, None] == 3, np.nan, IRIS)
+    for total in (streamed(IRIS, np.where(np.arange(150) == 3, -200.0, s)), streamed(IRIS, 0 * s),
+                  streamed(plane, s), streamed(shown, s)):  # fmt: skip
+        assert not probabilistic_pca.solve(total).certificate.converged
+    assert np.isnan(probabilistic_pca.solve(streamed(IRIS, 0 * s)).certificate.gap)
+
+
+def test_a_stream_far_from_zero_keeps_its_digits_in_single_precision():
+    X = (IRIS + 1000).astype(np.float32)
+    found = probabilistic_pca.solve(streamed(X, np.ones(150, np.float32))).params
+    right = probabilistic_pca.fit(np.asarray(X, float)).params
+    np.testing.assert_allclose(found.noise, right.noise, rtol=1e-3)
+    np.testing.assert_allclose(found.loadings, right.loadings, atol=1e-3)
+
+
+def test_a_stream_has_the_derivatives_of_the_fit_and_of_differences():
+    rng, s = np.random.default_rng(3), jnp.asarray(weights())
+    along, more = rng.normal(size=IRIS.shape), rng.normal(size=150)
+
+    def numbers(fitted):
+        every = *fitted.params, fitted.certificate.objective / 100
+        return jax.flatten_util.ravel_pytree(every)[0]
+
+    def in_parts(X, s):
+        return numbers(probabilistic_pca.solve(streamed(X, s)))
+
+    def at_once(X, s):
+        return numbers(probabilistic_pca.fit(X, sample_weight=s))
+
+    primals, tangents = (jnp.asarray(IRIS), s), (jnp.asarray(along), jnp.asarray(more))
+    found, right = (jax.jvp(f, primals, tangents)[1] for f in (in_parts, at_once))
+    np.testing.assert_allclose(found, right, rtol=1e-8, atol=1e-10)
+    h = 1e-5
+    after, before = (in_parts(IRIS + t * along, s + t * more) for t in (h, -h))
+    np.testing.assert_allclose(found, (after - before) / (2 * h), rtol=1e-6, atol=1e-7)
+    onto = jnp.asarray(rng.normal(size=len(found)))
+    X_bar, s_bar = jax.vjp(in_parts, *primals)[1](onto)
+    np.testing.assert_allclose((X_bar * along).sum() + s_bar @ more, onto @ found, rtol=1e-9)
+
+
 @pytest.mark.parametrize("k", [0, 4])
 def test_a_number_of_directions_that_leaves_no_noise_is_refused(k):
     with pytest.raises(ValueError, match="k must be from 1 to 3, below d"):
         probabilistic_pca.fit(IRIS, k=k)
+    with pytest.raises(ValueError, match=f"k must be from 1 to 3, below d, got {k}"):
+        probabilistic_pca.solve(probabilistic_pca.summarize(IRIS), k=k)
     with pytest.raises(ValueError, match="k must be from 1 to 2"):
         probabilistic_pca.fit(IRIS[:2], k=3)
 
