@@ -117,7 +117,7 @@ def frame(X: Float[Real, "n d"], weight: Float[Real, " n"]) -> Frame:
 
 def coordinates(rows: Frame, X: Float[Real, "m d"]) -> Float[Array, "m d"]:
     """Coordinates z of points, eq. (2)."""
-    return _scaled(jnp.asarray(X), rows.origin, rows.unit)
+    return jnp.clip(_scaled(jnp.asarray(X), rows.origin, rows.unit), -_most(X), _most(X))
 
 
 def points(rows: Frame, Z: Float[Real, "m d"]) -> Float[Array, "m d"]:
@@ -178,10 +178,19 @@ def _sharded(a):
     return a.reshape(parts(a.shape[0]), -1, *a.shape[1:])
 
 
+def _most(X):
+    """A number of which the square is one, too, and that no coordinate of a row reaches."""
+    return 2.0 ** (jnp.finfo(X.dtype).maxexp // 2 - 16)
+
+
 def _scaled(X, origin, unit):
-    """Coordinates z; of a row that is so far off as no row that counts is, within the dtype."""
-    most = 2.0 ** (jnp.finfo(X.dtype).maxexp // 2 - 16)
-    return jnp.clip((X - origin[None]) * (1 / unit), -most, most)
+    return (X - origin[None]) * (1 / unit)
+
+
+def _of_rows(X, origin, unit):
+    """Coordinates z of rows; 0 where none that counts can be, and where nothing is a number."""
+    Z = _scaled(X, origin, unit)
+    return jnp.where(jnp.abs(Z) <= _most(X), Z, 0)
 
 
 def _filled_sum(X, weight):
@@ -190,12 +199,12 @@ def _filled_sum(X, weight):
 
 def _moments(X, weight, origin, unit):
     """Σᵢ sᵢ (zᵢ, 1)."""
-    Z = _scaled(filled(X), origin, unit)
+    Z = _of_rows(X, origin, unit)
     return jnp.sum(jnp.concatenate([weight[:, None] * Z, weight[:, None]], axis=1), axis=0)
 
 
 def _squares(X, weight, mean, origin, unit):
-    Z = _scaled(filled(X), origin, unit) - mean[None]
+    Z = _of_rows(X, origin, unit) - mean[None]
     return jnp.sum(weight * jnp.sum(Z**2, axis=1))
 
 
@@ -208,7 +217,7 @@ def _by_blocks(rows, columns, most, block):
     shards, per_shard, d = X.shape
 
     def one(x, s):
-        Z = _scaled(filled(x), rows.origin, rows.unit)
+        Z = _of_rows(x, rows.origin, rows.unit)
         Z = lax.optimization_barrier(jnp.concatenate([Z, jnp.ones_like(Z[:, :1])], axis=1))
         return block(columns, Z, s)
 
