@@ -7,6 +7,7 @@ from typing import Any, ParamSpec, TypeVar, cast
 import jax
 from jax.tree_util import Partial
 
+from mlmath.arguments import ArgumentError
 from mlmath.arrays import is_large, placed
 
 __all__ = ["as_argument", "compiled"]
@@ -35,6 +36,9 @@ def compiled(*, static: tuple[str, ...] = ()) -> Callable[[Callable[P, R]], Call
             for name, argument in kwargs.items():
                 if name not in static and callable(argument):
                     kwargs[name] = as_argument(argument)
+                if name in static and isinstance(argument, list):
+                    where = f"{function.__module__}.{function.__name__}".removeprefix("mlmath.")
+                    raise ArgumentError(f"{where}: {name} must be a tuple, got a list.")
             if not any(is_large(a) for a in (*args, *kwargs.values())):
                 return cast(R, program(*args, **kwargs))
             named = {name: placed(a) for name, a in kwargs.items()}

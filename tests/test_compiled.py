@@ -62,3 +62,12 @@ def test_a_transform_of_it_is_lowered_as_itself():
 def test_misuse_raises_before_anything_runs():
     with pytest.raises(ArgumentError, match=r"y must be a float array of shape \(n,\) with n = 3"):
         ridge.fit(jnp.ones((3, 2)), jnp.ones(2))
+
+
+def test_a_list_in_the_place_of_a_static_tuple_is_refused_in_one_sentence():
+    @compiled(static=("sizes",))
+    def total(*, sizes=(1, 2)):
+        return jnp.asarray(sum(sizes))
+
+    with pytest.raises(ArgumentError, match=r"total: sizes must be a tuple, got a list\.$"):
+        total(sizes=[1, 2])

@@ -223,7 +223,8 @@ def elbow(sizes: Float[Real, " m"] | Int[Real, " m"], inertias: Float[Real, " m"
     k = jnp.asarray(sizes, W.dtype)
     chord, fall = (k[-1] - k) / (k[-1] - k[0]), W[0] - W[-1]
     below = jnp.where(fall == 0, 0, chord - (W - W[-1]) / jnp.where(fall == 0, 1, fall))
-    return Elbow(below, jnp.asarray(sizes)[jnp.argmax(below)].astype(jnp.int32))
+    best = jnp.argmax(jnp.where(jnp.isnan(below), -jnp.inf, below))
+    return Elbow(below, jnp.asarray(sizes)[best].astype(jnp.int32))
 
 
 @compiled(static=("classes",))

@@ -52,7 +52,7 @@ from jax import lax
 from jax.scipy.linalg import cho_solve
 from jaxtyping import Array, Float, Int
 
-from mlmath.absence import cleared
+from mlmath.absence import cleared, within
 from mlmath.arrays import Count, Real, Scalar
 from mlmath.linalg.gram import row_sum
 from mlmath.statistics.weights import known
@@ -111,6 +111,7 @@ def present_in_block(
     )
     inside = _inside(rows, shape[0]) & _inside(columns, shape[1])
     _, values, weight = cleared(values[:, None], values, weight)
+    values = within(values[:, None], weight, jnp.zeros_like(values[:1]))[:, 0]
     rows, columns = (jnp.where(inside, a, 0) for a in (rows, columns))
     return rows, columns, values, weight + jnp.where(~inside & (weight != 0), jnp.nan, 0)
 

@@ -39,7 +39,7 @@ from jax import lax
 from jax.custom_batching import custom_vmap
 from jaxtyping import Array, Float, Int
 
-from mlmath.absence import filled
+from mlmath.absence import filled, within
 from mlmath.arrays import Real
 from mlmath.compiled import compiled
 from mlmath.latent import assignment
@@ -82,7 +82,8 @@ def objective(
     C, X, weight = jnp.asarray(params.centroids), jnp.asarray(X), present_weight(X, sample_weight)
     rows = assignment.frame(X, weight)
     labels = assignment.assign(rows, assignment.coordinates(rows, lax.stop_gradient(C))).labels
-    return inertia(C, X, labels, weight) + 0 * jnp.sum(rows.weight)  # NaN if a row shows it
+    lost = jnp.where(jnp.isnan(C).any(), jnp.nan, 0 * jnp.sum(rows.weight))  # NaN if a row shows it
+    return inertia(C, X, labels, weight) + lost
 
 
 def inertia(
@@ -96,7 +97,9 @@ def inertia(
 
 
 def _inertia(X, labels, weight, C):
+    most = jnp.finfo(X.dtype).max ** 0.25
     apart = filled(X) - C.at[labels].get(mode="clip")
+    apart = within(apart, weight, jnp.zeros_like(X[0]), unit=jnp.asarray(most))
     return total(jnp.sum(apart**2, axis=1), weight)
 
 

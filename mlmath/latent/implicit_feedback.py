@@ -158,7 +158,7 @@ def fit(
     lost = jax.lax.stop_gradient(0 * jnp.sum(weight))  # NaN if no answer exists
     answer = jax.tree.map(lambda a: a + lost, answer)
     value = alternating.stationary(_objective, answer, (rows, columns), numbers)
-    sound = jnp.where((l2 >= 0) & (confidence >= 0) & (null >= 0), found.gain, jnp.nan)
+    sound = jnp.where((l2 >= 0) & (confidence >= 0) & (weight >= 0).all(), found.gain, jnp.nan)
     return Fit(answer, certify(value, sound, null, steps=found.steps, tolerance=tolerance))
 
 

@@ -61,7 +61,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
-from mlmath.absence import filled
+from mlmath.absence import apart, filled
 from mlmath.arrays import Count, Real, Scalar, after
 from mlmath.certificate import Certificate, certify, superlinear_tolerance
 from mlmath.compiled import compiled
@@ -204,5 +204,6 @@ def _(primals, tangents):
 
 def _sums(X, weight, labels, origin, like):
     """Σ sᵢ (xᵢ − o, 1) for each label."""
-    moved = jnp.concatenate([filled(X) - origin[None], jnp.ones_like(X[:, :1])], axis=1)
+    Z = apart(filled(X), weight, origin)
+    moved = jnp.concatenate([Z, jnp.ones_like(X[:, :1])], axis=1)
     return jax.ops.segment_sum(weight[:, None] * moved, labels, num_segments=like.shape[0])

@@ -117,8 +117,9 @@ def solve(params: Params, sums: Sums, *, tolerance: Scalar | None = None) -> Ste
     center = totals @ moved / jnp.sum(totals)
     null = jnp.sum(within + totals * jnp.sum((moved - center[None]) ** 2, axis=1))
     tolerance = superlinear_tolerance(C) if tolerance is None else tolerance
-    certificate = certify(jnp.sum(squares), jnp.sum(gains), null, tolerance=tolerance)
-    ahead = jnp.where(some[:, None], means, C) + 0 * null  # NaN if no answer exists
+    lost = 0 * (null + jnp.sum(C))  # NaN if no answer exists
+    certificate = certify(jnp.sum(squares), jnp.sum(gains) + lost, null, tolerance=tolerance)
+    ahead = jnp.where(some[:, None], means, C) + lost
     return Step(Params(C), certificate, Params(ahead))
 
 

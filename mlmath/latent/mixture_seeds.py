@@ -64,8 +64,9 @@ def init(
     if not 1 <= k <= X.shape[0]:
         raise ValueError(f"k must be from 1 to the {X.shape[0]} rows of X, got {k}.")
     X, weight = lax.stop_gradient(present_rows(X, sample_weight))
-    X = within(X, weight, near_mean(X, weight))
-    Z = _standardised(X, weight)
+    center = near_mean(X, weight)
+    X = within(X, weight, center)
+    Z = _standardised(X - center[None], weight)
     there = jnp.arange(k) < (k if present is None else present)
     means, nearest = _drawn(key, X, Z, weight, there)
     scatter = _scatter(family, X, means, nearest, weight)

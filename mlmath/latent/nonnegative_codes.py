@@ -48,6 +48,7 @@ from jax import lax
 from jax.custom_batching import custom_vmap
 from jaxtyping import Array, Float
 
+from mlmath.absence import within
 from mlmath.arrays import Real
 from mlmath.calculus import implicit
 from mlmath.compiled import compiled
@@ -100,6 +101,7 @@ def objective(
 ) -> Float[Array, ""]:
     """What the reconstruction misses, L of eq. (2)."""
     X, weight = present_rows(X, sample_weight)
+    X = within(X, weight, jnp.zeros_like(X[0]), unit=jnp.asarray(jnp.finfo(X.dtype).max ** 0.25))
     H = jnp.asarray(params.components)
     W = attach(of_rows(H, X).codes, H, X)
     outside = jnp.where((H < 0).any(), jnp.inf, 0)

@@ -28,6 +28,7 @@ from jaxtyping import Array, Bool, Float
 from mlmath.absence import within
 from mlmath.arrays import Real, Scalar
 from mlmath.linalg import scatter
+from mlmath.linalg.vectors import norm
 from mlmath.statistics import moments
 from mlmath.statistics.center import near_mean
 
@@ -77,6 +78,6 @@ def proved(excess: Scalar, axes: Axes) -> Float[Array, ""]:
     """Bound (2) for an X by another way."""
     info = jnp.finfo(axes.mean.dtype)
     in_range = axes.spread > axes.weight * info.tiny / info.eps
-    rounding = axes.weight * info.eps**2 * (axes.mean @ axes.mean)
+    rounding = axes.weight * (info.eps * norm(axes.mean)) ** 2
     found = jnp.where(axes.constant, 0, excess + rounding)
     return jnp.where((axes.least >= 0) & (in_range | axes.constant), found, jnp.nan)

@@ -49,6 +49,7 @@ from jaxtyping import Array, Float
 
 from mlmath.arrays import Real, Scalar
 from mlmath.linalg import gram, spectra
+from mlmath.linalg.vectors import norm
 
 __all__ = ["Spectrum", "eigh", "excess", "gain", "of_matrix"]
 
@@ -98,7 +99,7 @@ def _measured(image, trace, values, vectors):
     """Clamp the values, keeping their derivative, and measure (4)."""
     fixed_image, fixed_values, fixed = lax.stop_gradient((image, values, vectors))
     positive = values + lax.stop_gradient(jnp.maximum(values, 0) - values)
-    left = jnp.sqrt(jnp.sum((fixed_image - fixed * jnp.maximum(fixed_values, 0)[None]) ** 2))
+    left = norm((fixed_image - fixed * jnp.maximum(fixed_values, 0)[None]).ravel())
     rounding = jnp.finfo(left.dtype).eps * jnp.abs(lax.stop_gradient(trace))
     return Spectrum(positive, vectors, left + rounding)
 

@@ -71,11 +71,13 @@ def p_norm(x: Float[Real, " d"], p: Scalar) -> Float[Array, ""]:
     """
     x = jnp.asarray(x)
     p = jnp.asarray(p, x.dtype)
-    largest = lax.stop_gradient(max_norm(x))
-    unit = jnp.where((largest > 0) & jnp.isfinite(largest), largest, 1)
-    total = jnp.sum(jax.vmap(_power, (0, None))(x / unit, jnp.where(p >= 1, p, jnp.nan)))
+    unit = magnitude(x)
+    largest = lax.stop_gradient(max_norm(x / unit))
+    largest = jnp.where((largest > 0) & jnp.isfinite(largest), largest, 1)
+    shares = x / unit / largest
+    total = jnp.sum(jax.vmap(_power, (0, None))(shares, jnp.where(p >= 1, p, jnp.nan)))
     absent = total == 0
-    return jnp.where(absent, 0, unit * jnp.exp(jnp.log(jnp.where(absent, 1, total)) / p))
+    return jnp.where(absent, 0, unit * largest * jnp.exp(jnp.log(jnp.where(absent, 1, total)) / p))
 
 
 def max_norm(x: Float[Real, " d"]) -> Float[Array, ""]:
@@ -105,7 +107,7 @@ def angle(x: Float[Real, " d"], y: Float[Real, " d"]) -> Float[Array, ""]:
 
 
 def magnitude(x: Float[Real, "..."]) -> Float[Array, ""]:
-    """Largest power of two up to maxᵢ |xᵢ|; 1 if x is zero or not finite.
+    """Largest power of two up to maxᵢ |xᵢ| with an inverse; 1 if x is zero or not finite.
 
     Dividing by it is exact. Its derivative is 0: what does not depend on the unit it is computed
     in has the right derivatives with the unit held.
@@ -113,8 +115,8 @@ def magnitude(x: Float[Real, "..."]) -> Float[Array, ""]:
     largest = lax.stop_gradient(jnp.max(jnp.abs(x), initial=0))
     usable = (largest > 0) & jnp.isfinite(largest)
     _, exponent = jnp.frexp(jnp.where(usable, largest, 1))
-    smallest = int(jnp.finfo(largest.dtype).minexp)
-    return jnp.ldexp(jnp.ones_like(largest), jnp.maximum(exponent - 1, smallest))
+    info = jnp.finfo(largest.dtype)  # so that its inverse is a normal number, too
+    return jnp.ldexp(jnp.ones_like(largest), jnp.clip(exponent - 1, info.minexp, info.maxexp - 2))
 
 
 def _sized(x):

@@ -34,6 +34,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from mlmath.absence import apart
 from mlmath.arrays import Real
 from mlmath.compiled import compiled
 from mlmath.linalg import gram
@@ -53,8 +54,9 @@ class Moments(NamedTuple):
 
 @compiled()
 def summarize(X: Float[Real, "n d"], *, sample_weight: Float[Real, " n"] | None = None) -> Moments:
-    """Moments (1) of a block of rows; zeros where all its weights are."""
+    """Moments (1) of a block of rows; zeros where all its weights are, NaN with a negative one."""
     X, weight = present_rows(X, sample_weight)
+    weight = weight + jnp.where((weight < 0).any(), jnp.nan, 0)
     empty = (weight == 0).all()
     found, _ = of_rows(X, jnp.where(empty, 1, weight))  # no 0/0, in derivatives either
     return jax.tree.map(lambda a: jnp.where(empty, jnp.zeros_like(a), a), found)
@@ -84,6 +86,6 @@ def of_rows(X: Float[Real, "n d"], weight: Float[Real, " n"]) -> tuple[Moments, 
 
 def _sums(X, weight, c):
     """Sums of products of x − c and 1, and of the largest |x − c|."""
-    Z = X - c[None]
+    Z = apart(X, weight, c)
     outer = gram.symmetric_product(weight[:, None] * Z, Z)
     return outer, weight @ Z, jnp.sum(weight), weight @ jnp.max(jnp.abs(Z), axis=1)

@@ -248,3 +248,9 @@ def test_silhouettes_have_no_unit(iris, unit):
     alone = clusters.silhouette(single[kept], label[kept], classes=3)
     found = clusters.silhouette(far, label, classes=3, sample_weight=s)
     np.testing.assert_allclose(found.mean, alone.mean, rtol=1e-5)
+
+
+def test_an_inertia_that_is_no_number_is_no_elbow():
+    found = clusters.elbow(np.arange(1, 6), np.array([10.0, np.nan, 3.0, 2.5, 2.0]))
+    assert np.isnan(found.below[1])
+    assert found.chosen == 3

@@ -340,3 +340,23 @@ def test_a_lane_of_centroids_over_shared_rows_is_one_search_each():
     found = jax.vmap(labels)(X)
     squares = ((X[:, None, None] - np.asarray(lanes)[None]) ** 2).sum(3)
     np.testing.assert_array_equal(found, squares.argmin(2))
+
+
+@pytest.mark.parametrize("held", [1e20, 2e38])
+def test_a_far_row_of_weight_0_leaves_derivatives_alone(held):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(30, 2)).astype(np.float32) + np.repeat([[4], [-4]], 15, 0).astype(
+        np.float32
+    )
+    s = np.ones(30, np.float32)
+    s[0], X[0] = 0, held
+    start = X[[5, 20]]
+
+    def value(s):
+        return kmeans.fit(start, X, sample_weight=s).certificate.objective
+
+    alone = jax.grad(lambda s: kmeans.fit(start, X[1:], sample_weight=s).certificate.objective)
+    slope = jax.grad(value)(s)
+    np.testing.assert_allclose(slope[1:], alone(s[1:]), rtol=1e-4)
+    assert abs(slope[0]) < 1e-3
+    assert np.isfinite(jax.hessian(value)(s)).all()

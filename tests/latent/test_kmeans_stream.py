@@ -118,3 +118,12 @@ def test_an_empty_centroid_stays_and_sums_have_derivatives(data):
     h = 1e-6
     centred = (moved(s + h * direction) - moved(s - h * direction)) / (2 * h)
     np.testing.assert_allclose(slope, centred, rtol=1e-7)
+
+
+def test_a_centroid_that_is_no_number_shows(data):
+    X, s, C = data
+    params = kmeans.Params(jnp.asarray(C).at[1, 0].set(jnp.nan))
+    step = kmeans_stream.solve(params, kmeans_stream.summarize(params, X, sample_weight=s))
+    assert np.isnan(step.certificate.gap)
+    assert np.isnan(step.ahead.centroids).all()
+    assert np.isnan(kmeans.objective(params, X, sample_weight=s))

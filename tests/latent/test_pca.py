@@ -313,3 +313,30 @@ def test_a_bootstrap_is_one_call():
         alone = pca.fit(np.repeat(IRIS, counts[b].astype(int), axis=0), k=2)
         np.testing.assert_allclose(many.params.components[b], alone.params.components, atol=1e-8)
     assert jnp.all(many.certificate.converged)
+
+
+@pytest.mark.parametrize("unit", [1e-15, 1e12, 1e15])
+def test_single_precision_is_certified_in_any_unit(unit):
+    X = np.random.default_rng(5).normal(size=(300, 4)) * unit
+    found = pca.fit(X.astype(np.float32), k=2)
+    assert found.certificate.converged
+    np.testing.assert_allclose(found.explained, pca.fit(X, k=2).explained, rtol=1e-4)
+
+
+@pytest.mark.parametrize("n", [100, 9000])
+def test_of_equal_rows_nothing_is_missed(n):
+    X = np.full((n, 3), 0.1, np.float32)
+    for found in (pca.fit(X, k=1), pca.fit_randomised(jax.random.key(0), X, k=1)):
+        assert found.certificate.gap == 0
+
+
+def test_many_rows_far_from_0_have_the_variances_of_those_near_it():
+    X = np.random.default_rng(6).normal(size=(100_000, 3)) * [5, 3, 2]
+    s = (np.arange(len(X)) % 61 != 0).astype(np.float32)
+    near = pca.fit(X, k=2, sample_weight=s).params.variances
+    for weight in (s, None):
+        far = pca.fit((1e5 + X).astype(np.float32), k=2, sample_weight=weight)
+        np.testing.assert_allclose(far.params.variances, near, rtol=0.02)
+    single = pca.fit((1e5 + X).astype(np.float32).astype(float), k=2, sample_weight=s)
+    far = pca.fit((1e5 + X).astype(np.float32), k=2, sample_weight=s)
+    np.testing.assert_allclose(far.params.variances, single.params.variances, rtol=2e-4)

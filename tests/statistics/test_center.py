@@ -7,6 +7,7 @@ import pytest
 from jax.sharding import AxisType, NamedSharding
 from jax.sharding import PartitionSpec as P
 
+from mlmath.arrays import parts
 from mlmath.statistics import center
 
 
@@ -68,25 +69,26 @@ def test_it_carries_no_derivative():
     assert not np.any(lanes)
 
 
-@pytest.mark.parametrize("period", [1, 64])
+@pytest.mark.parametrize("period", [1, 61])
 def test_some_of_many_rows_stand_for_all_within_their_share(period, monkeypatch):
     monkeypatch.setattr(center, "_MANY", 640)
     rng = np.random.default_rng(1)
     X = rng.normal(size=(8 * 640, 3)) + 1e3
-    X[::period] += 50  # of period 64: those that are looked at
+    looked_at = np.arange(len(X)) % (8 * 640 // parts(8 * 640)) % 61 == 0  # in each shard
+    X[looked_at if period == 61 else slice(None)] += 50
     s = rng.random(len(X))
     mean = s @ X / s.sum()
-    f = s[::64].sum() / s.sum()
+    f = s[looked_at].sum() / s.sum()
     found = center.near_mean(X, s)
     spread = s @ (X - mean) ** 2 / s.sum()
     assert (f * (found - mean) ** 2 <= spread).all()  # (3)
     assert not np.allclose(found, mean, rtol=1e-12)
-    s[::64] *= 1e-3  # little of the weight: all rows are looked at
+    s[looked_at] *= 1e-3  # little of the weight: all rows are looked at
     np.testing.assert_allclose(center.near_mean(X, s), s @ X / s.sum(), rtol=1e-12)
     lanes = np.stack([s, s])
     shared = jax.vmap(lambda s: center.near_mean(X, s))(lanes)
     np.testing.assert_allclose(shared[1], s @ X / s.sum(), rtol=1e-12)
-    s[::64] = np.nan
+    s[looked_at] = np.nan
     assert np.isnan(center.near_mean(X, s)).all()
 
 
@@ -98,3 +100,20 @@ def test_many_rows_stay_on_their_devices(monkeypatch):
     program = jax.jit(center.near_mean).lower(rows, weight).compile().as_text()
     assert not any(word in program for word in ("all-gather", "all-to-all", "permute"))
     np.testing.assert_allclose(center.near_mean(rows, weight), center.near_mean(X, s), rtol=1e-12)
+
+
+@pytest.mark.parametrize("n", [500, 200_000])
+def test_rows_far_from_0_keep_their_digits(n):
+    rng = np.random.default_rng(3)
+    X = (1e6 + rng.normal(size=(n, 3))).astype(np.float32)
+    for s in (np.ones(n, np.float32), (np.arange(n) % 61 != 0).astype(np.float32)):
+        mean = np.average(X.astype(float), axis=0, weights=s)
+        assert np.abs(center.near_mean(X, s) - mean).max() < 0.2  # ulps are 0.06
+        lanes = jax.vmap(lambda s: center.near_mean(X, s))(np.stack([s, s]))
+        assert np.abs(np.asarray(lanes) - mean).max() < 0.2
+
+
+@pytest.mark.parametrize("n", [100, 9000])
+def test_of_rows_that_are_all_the_same_it_is_that_row(n):
+    X, s = np.full((n, 3), 0.1, np.float32), np.random.default_rng(4).random(n).astype(np.float32)
+    np.testing.assert_array_equal(center.near_mean(X, s), X[0])

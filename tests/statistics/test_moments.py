@@ -97,3 +97,8 @@ def test_a_block_of_weight_zero_has_the_derivative_zero_both_ways():
     s = jnp.zeros(3)
     np.testing.assert_array_equal(jax.grad(value)(s), 0)
     assert jax.jvp(value, (s,), (jnp.ones(3),))[1] == 0
+
+
+def test_a_negative_weight_shows():
+    found = moments.summarize(np.eye(3), sample_weight=np.array([1.0, -0.5, 1.0]))
+    assert all(np.isnan(a).all() for a in found)
