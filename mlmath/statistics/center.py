@@ -73,12 +73,11 @@ def _sampled(X, weight):
     rows = X.reshape(shards, -1, X.shape[1])[:, ::_STRIDE].reshape(-1, X.shape[1])
     some = weight.reshape(*lanes, shards, -1)[..., ::_STRIDE].reshape(*lanes, -1)
     little = 2 * _STRIDE * jnp.sum(some, axis=-1) < jnp.sum(jnp.abs(weight), axis=-1)
-    little = (little | jnp.isnan(jnp.sum(some, axis=-1))).any()
 
     def whole(i, _):
         return _means(X, jnp.where(i >= 0, weight, 0))  # it is: else XLA looks at all beforehand
 
-    return lax.fori_loop(0, jnp.where(little, 1, 0), whole, _means(rows, some))  # none or one
+    return lax.fori_loop(0, jnp.where(little.any(), 1, 0), whole, _means(rows, some))  # none or one
 
 
 _near_mean = custom_vmap(_sampled)

@@ -34,6 +34,15 @@ def test_rows_of_weight_zero_are_never_drawn_whatever_they_hold(groups):
     assert {tuple(row) for row in means.reshape(-1, 2)} <= allowed
 
 
+def test_a_far_row_of_weight_zero_leaves_the_start_as_it_is(groups):
+    weight = np.append(np.ones(59), 0)
+    far = np.concatenate([groups[:59], [[1e200, -1e200]]])
+    ours = full_mixture.init(jax.random.key(2), far, k=3, sample_weight=weight)
+    right = full_mixture.init(jax.random.key(2), groups, k=3, sample_weight=weight)
+    for a, b in zip(ours, right, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-12)
+
+
 def test_draws_of_more_means_begin_with_those_of_fewer(groups):
     family, key = tied_mixture.FAMILY, jax.random.key(3)
     few = mixture_seeds.init(family, key, groups, k=5, present=2)

@@ -89,12 +89,13 @@ def test_a_stream_ends_where_the_fit_does(module, data):
 
 
 @each
-def test_a_weight_is_as_many_rows_and_0_is_none(module, data):
+@pytest.mark.parametrize("held", [np.nan, 1e200])
+def test_a_weight_is_as_many_rows_and_0_is_none(module, held, data):
     X, _ = data
     params = start(module, X)
     whole = streamed(module, params, np.concatenate([X, X[:9]]), np.ones(len(X) + 9))
     close(streamed(module, params, X, np.where(np.arange(len(X)) < 9, 2.0, 1.0)), whole)
-    spoilt = np.concatenate([X, np.full((3, X.shape[1]), np.nan)])
+    spoilt = np.concatenate([X, np.full((3, X.shape[1]), held)])
     absent = streamed(module, params, spoilt, np.append(np.ones(len(X)), np.zeros(3)))
     close(absent, streamed(module, params, X, np.ones(len(X))))
 
