@@ -340,3 +340,16 @@ def test_many_rows_far_from_0_have_the_variances_of_those_near_it():
     single = pca.fit((1e5 + X).astype(np.float32).astype(float), k=2, sample_weight=s)
     far = pca.fit((1e5 + X).astype(np.float32), k=2, sample_weight=s)
     np.testing.assert_allclose(far.params.variances, single.params.variances, rtol=2e-4)
+
+
+@pytest.mark.parametrize("held", [1e20, 3e38])
+def test_random_directions_leave_a_far_row_of_weight_0_out(held):
+    rng, key = np.random.default_rng(7), jax.random.key(0)
+    X = (rng.normal(size=(40, 6)) * np.arange(1, 7)).astype(np.float32)
+    far, s = np.concatenate([X, np.full((1, 6), held, np.float32)]), np.append(np.ones(40), 0)
+    found = pca.fit_randomised(key, far, k=2, sample_weight=s.astype(np.float32))
+    right = pca.fit_randomised(key, X, k=2)
+    np.testing.assert_allclose(found.params.variances, right.params.variances, rtol=1e-5)
+    np.testing.assert_allclose(found.certificate.gap, right.certificate.gap, atol=1e-6)
+    objective = pca.objective(right.params, far, sample_weight=s.astype(np.float32))
+    np.testing.assert_allclose(objective, pca.objective(right.params, X), rtol=1e-5)

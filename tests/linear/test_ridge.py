@@ -172,3 +172,14 @@ def test_both_systems_of_a_fit_share_one_factor():
 
     program = jax.jit(lambda l2: jax.lax.map(many, l2)).lower(jnp.ones(2)).compile().as_text()
     assert program.count('custom_call_target="lapack_dpotrf') == 1
+
+
+def test_a_row_of_weight_0_at_the_end_of_the_range_is_absent():
+    rng = np.random.default_rng(8)
+    X, y = rng.normal(size=(20, 3)).astype(np.float32), rng.normal(size=20).astype(np.float32)
+    far, s = np.array(X), np.ones(20, np.float32)
+    far[4], s[4] = [3e38, -3e38, 3e38], 0
+    keep = np.arange(20) != 4
+    found, right = ridge.fit(far, y, sample_weight=s), ridge.fit(X[keep], y[keep])
+    np.testing.assert_allclose(found.params.weights, right.params.weights, rtol=1e-4)
+    np.testing.assert_allclose(found.certificate.objective, right.certificate.objective, rtol=1e-5)
