@@ -82,3 +82,14 @@ def test_rows_lie_apart_from_the_nearest_centroid_that_is_present(data, monkeypa
         for present in (np.ones(4, bool), np.array([True, False, True, False])):
             apart = assignment.apart(rows, Z, present=present) * rows.unit**2
             np.testing.assert_allclose(apart, squares(X, C[present]).min(1), rtol=1e-12)
+
+
+@pytest.mark.parametrize("held", [np.nan, np.inf, 1e300])
+def test_an_absent_row_moves_neither_origin_nor_unit(held):
+    rows = np.random.default_rng(9).normal(size=(50, 3)) + 4
+    right = assignment.frame(rows, np.ones(50))
+    found = assignment.frame(np.r_[rows, np.full((1, 3), held)], np.append(np.ones(50), 0))
+    np.testing.assert_array_equal(found.origin, right.origin)
+    np.testing.assert_array_equal(found.unit, right.unit)
+    shown = assignment.frame(np.r_[rows, np.full((1, 3), held)], np.ones(51))
+    assert np.isnan(shown.weight).all() == (not np.isfinite(held))
