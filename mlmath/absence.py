@@ -79,8 +79,8 @@ def unreachable(
     """
     center = jnp.asarray(center)
     reach = jnp.finfo(center.dtype).max ** 0.25 * jnp.asarray(unit)
-    near = jnp.abs(X - center[None]) <= jnp.broadcast_to(reach, center.shape)[None]
-    return ~near.all(axis=1) & (jnp.asarray(weight) == 0)
+    far = jnp.abs(X - center[None]) > jnp.broadcast_to(reach, center.shape)[None]
+    return far.any(axis=1) & (jnp.asarray(weight) == 0)
 
 
 def within(

@@ -61,7 +61,7 @@ def test_a_vmap_over_weights_batches_the_weights_alone():
 def test_unreachable_is_its_definition(dtype):
     reach = float(np.finfo(dtype).max) ** 0.25  # (2)
     c, u = np.array([3.0, -1.0], dtype), np.array([2.0, 0.5], dtype)
-    shares = np.array([[0.99, 0], [1.01, 0], [0, -0.99], [0, -1.01], [1e5, 1e5], [np.nan, 0]])
+    shares = np.array([[0.99, 0], [1.01, 0], [0, -0.99], [0, -1.01], [1e5, 1e5], [np.inf, 0]])
     X = (c + reach * u * shares).astype(dtype)
     for s in (0, 1):
         weight = np.full(len(X), s, dtype)

@@ -53,7 +53,7 @@ from mlmath.absence import apart, within
 from mlmath.arrays import Key, Real, Scalar
 from mlmath.calculus.log1pmx import log1pmx
 from mlmath.linalg import gram
-from mlmath.statistics.center import near_mean
+from mlmath.statistics.center import sampled_mean
 from mlmath.statistics.weights import present_rows
 
 __all__ = [
@@ -262,7 +262,7 @@ def moments(
     family: Family, X: Float[Real, "n d"], weight: Float[Real, " n"]
 ) -> tuple[Float[Array, " d"], Float[Array, "..."]]:
     """Mean and covariance T of the rows, the latter in the shape of one factor, stacked."""
-    c, d = near_mean(X, weight), X.shape[1]
+    c, d = sampled_mean(X, weight), X.shape[1]
     mass, first, second = gram.row_sum(partial(_row_moments, family), (X, weight), c)
     away = first / mass
     square = family.factors.second(second[None] / mass, d)

@@ -61,7 +61,7 @@ from mlmath.certificate import Certificate, certify, first_order_tolerance
 from mlmath.compiled import compiled
 from mlmath.latent import principal_axes
 from mlmath.linalg import gram, orthogonal_iteration, scatter
-from mlmath.statistics.center import near_mean
+from mlmath.statistics.center import sampled_mean
 from mlmath.statistics.moments import Moments, merge, summarize
 from mlmath.statistics.weights import present_rows
 
@@ -267,7 +267,7 @@ def _at_least_zero(number):
 
 def _about(X, weight):
     """S, μ, tr C, and whether all rows are equal."""
-    c = near_mean(X, weight)
+    c = sampled_mean(X, weight)
     squares, first, total, deviation = gram.row_sum(_squares, (X, weight), c)
     return total, c + first / total, squares - first @ first / total, deviation == 0
 

@@ -15,8 +15,8 @@ Time O(nd), memory a block of 2¹⁸ numbers (2²⁴ on an accelerator).
 >>> import jax.numpy as jnp
 >>> from mlmath.linalg.bounding_box import bounding_box
 >>> X = jnp.array([[1.0, 5.0], [3.0, 4.0], [9.0, 9.0]])
->>> print(bounding_box(X, jnp.array([True, True, False])))
-Box(low=Array([1., 4.], dtype=float32), high=Array([3., 5.], dtype=float32))
+>>> print(*bounding_box(X, jnp.array([True, True, False])))
+[1. 4.] [3. 5.]
 
 References:
     Preparata & Shamos (1985), Computational Geometry, §1.2 (orthogonal ranges).

@@ -11,7 +11,8 @@ copy of the rows per lane. There all lanes share
 
 so that one lane with a row far away moves no other. It carries no derivative, as c is free.
 
-Of many rows every 61st is enough: with a share f of the weight the mean c of some rows has
+For sums of squares every 61st of many rows is enough (:func:`sampled_mean`, as ``near_mean`` goes
+through all): with a share f of the weight the mean c of some rows has
 
     f (cⱼ − x̄ⱼ)² ≤ Σᵢ sᵢ (xᵢⱼ − x̄ⱼ)² / Σᵢ sᵢ                                   (3)
 
@@ -37,16 +38,26 @@ from jaxtyping import Array, Float
 
 from mlmath.arrays import Real, parts
 
-__all__ = ["near_mean"]
+__all__ = ["near_mean", "sampled_mean"]
 
 _STRIDE = 61  # a prime: rows come in periods of other numbers
 _MANY = 2**13  # rows from which some stand for all
 
 
 def near_mean(X: Float[Real, "n d"], weight: Float[Real, " n"]) -> Float[Array, " d"]:
-    """Mean (1), of some rows where there are many; under ``vmap`` over ``weight`` alone (2)."""
+    """Mean (1), or under ``vmap`` over ``weight`` alone the common point (2)."""
     fixed = lax.stop_gradient((jnp.asarray(X), jnp.asarray(weight)))
     return lax.stop_gradient(_near_mean(*fixed))
+
+
+def sampled_mean(X: Float[Real, "n d"], weight: Float[Real, " n"]) -> Float[Array, " d"]:
+    """Mean of some rows (3), right to rounding for these; under ``vmap`` as :func:`near_mean`."""
+    fixed = lax.stop_gradient((jnp.asarray(X), jnp.asarray(weight)))
+    return lax.stop_gradient(_sampled_mean(*fixed))
+
+
+def _mean(X, weight):
+    return jnp.sum(weight[:, None] * X, axis=0) / jnp.sum(weight)
 
 
 @jax.default_matmul_precision("highest")
@@ -80,12 +91,24 @@ def _sampled(X, weight):
     return lax.fori_loop(0, jnp.where(little.any(), 1, 0), whole, _means(rows, some))  # none or one
 
 
-_near_mean = custom_vmap(_sampled)
+_near_mean, _sampled_mean = custom_vmap(_mean), custom_vmap(_sampled)
 
 
 @_near_mean.def_vmap
+@jax.default_matmul_precision("highest")
+def _(size, batched, X, weight):
+    if batched[0]:
+        return jax.vmap(_mean, [0 if many else None for many in batched])(X, weight), True
+    return _median(weight @ X / jnp.sum(weight, axis=1, keepdims=True)), False
+
+
+@_sampled_mean.def_vmap
 def _(size, batched, X, weight):
     if batched[0]:
         return jax.vmap(_sampled, [0 if many else None for many in batched])(X, weight), True
-    means = _sampled(X, weight)
-    return jnp.nanmedian(jnp.where(jnp.isfinite(means), means, jnp.nan), axis=0), False
+    return _median(_sampled(X, weight)), False
+
+
+def _median(means):
+    """Eq. (2)."""
+    return jnp.nanmedian(jnp.where(jnp.isfinite(means), means, jnp.nan), axis=0)

@@ -38,7 +38,7 @@ from mlmath.absence import apart
 from mlmath.arrays import Real
 from mlmath.compiled import compiled
 from mlmath.linalg import gram
-from mlmath.statistics.center import near_mean
+from mlmath.statistics.center import sampled_mean
 from mlmath.statistics.weights import present_rows
 
 __all__ = ["Moments", "merge", "of_rows", "summarize"]
@@ -78,7 +78,7 @@ def of_rows(X: Float[Real, "n d"], weight: Float[Real, " n"]) -> tuple[Moments, 
     dtype it is not.
     """
     X, weight = jnp.asarray(X), jnp.asarray(weight)
-    c = near_mean(X, weight)
+    c = sampled_mean(X, weight)
     outer, first, total, deviation = gram.row_sum(_sums, (X, weight), c)
     away = first / total
     return Moments(total, c + away, outer - jnp.outer(first, away)), deviation

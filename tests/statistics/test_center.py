@@ -79,17 +79,17 @@ def test_some_of_many_rows_stand_for_all_within_their_share(period, monkeypatch)
     s = rng.random(len(X))
     mean = s @ X / s.sum()
     f = s[looked_at].sum() / s.sum()
-    found = center.near_mean(X, s)
+    found = center.sampled_mean(X, s)
     spread = s @ (X - mean) ** 2 / s.sum()
     assert (f * (found - mean) ** 2 <= spread).all()  # (3)
     assert not np.allclose(found, mean, rtol=1e-12)
     s[looked_at] *= 1e-3  # little of the weight: all rows are looked at
-    np.testing.assert_allclose(center.near_mean(X, s), s @ X / s.sum(), rtol=1e-12)
+    np.testing.assert_allclose(center.sampled_mean(X, s), s @ X / s.sum(), rtol=1e-12)
     lanes = np.stack([s, s])
-    shared = jax.vmap(lambda s: center.near_mean(X, s))(lanes)
+    shared = jax.vmap(lambda s: center.sampled_mean(X, s))(lanes)
     np.testing.assert_allclose(shared[1], s @ X / s.sum(), rtol=1e-12)
     s[looked_at] = np.nan
-    assert np.isnan(center.near_mean(X, s)).all()
+    assert np.isnan(center.sampled_mean(X, s)).all()
 
 
 def test_many_rows_stay_on_their_devices(monkeypatch):
@@ -97,9 +97,11 @@ def test_many_rows_stay_on_their_devices(monkeypatch):
     mesh = jax.make_mesh((8,), ("rows",), axis_types=(AxisType.Auto,))
     X, s = np.random.default_rng(2).normal(size=(8 * 640, 3)), np.ones(8 * 640)
     rows, weight = (jax.device_put(a, NamedSharding(mesh, P("rows"))) for a in (X, s))
-    program = jax.jit(center.near_mean).lower(rows, weight).compile().as_text()
+    program = jax.jit(center.sampled_mean).lower(rows, weight).compile().as_text()
     assert not any(word in program for word in ("all-gather", "all-to-all", "permute"))
-    np.testing.assert_allclose(center.near_mean(rows, weight), center.near_mean(X, s), rtol=1e-12)
+    np.testing.assert_allclose(
+        center.sampled_mean(rows, weight), center.sampled_mean(X, s), rtol=1e-12
+    )
 
 
 @pytest.mark.parametrize("n", [500, 200_000])
@@ -108,12 +110,12 @@ def test_rows_far_from_0_keep_their_digits(n):
     X = (1e6 + rng.normal(size=(n, 3))).astype(np.float32)
     for s in (np.ones(n, np.float32), (np.arange(n) % 61 != 0).astype(np.float32)):
         mean = np.average(X.astype(float), axis=0, weights=s)
-        assert np.abs(center.near_mean(X, s) - mean).max() < 0.2  # ulps are 0.06
-        lanes = jax.vmap(lambda s: center.near_mean(X, s))(np.stack([s, s]))
+        assert np.abs(center.sampled_mean(X, s) - mean).max() < 0.2  # ulps are 0.06
+        lanes = jax.vmap(lambda s: center.sampled_mean(X, s))(np.stack([s, s]))
         assert np.abs(np.asarray(lanes) - mean).max() < 0.2
 
 
 @pytest.mark.parametrize("n", [100, 9000])
 def test_of_rows_that_are_all_the_same_it_is_that_row(n):
     X, s = np.full((n, 3), 0.1, np.float32), np.random.default_rng(4).random(n).astype(np.float32)
-    np.testing.assert_array_equal(center.near_mean(X, s), X[0])
+    np.testing.assert_array_equal(center.sampled_mean(X, s), X[0])
