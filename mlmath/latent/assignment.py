@@ -92,8 +92,8 @@ def frame(X: Float[Real, "n d"], weight: Float[Real, " n"]) -> Frame:
     """Rows with the origin and the unit of the coordinates (2); the two have no derivative.
 
     Args:
-        X: rows; those of weight 0 hold anything, and of the others all numbers are finite, or no
-            weight is.
+        X: rows; those of weight 0 hold anything, and of the others all numbers are finite, or the
+            unit is NaN.
         weight: sᵢ; all rows of one that is not 0 count alike for the origin.
     """
     X, weight = lax.stop_gradient((jnp.asarray(X), jnp.asarray(weight)))
@@ -112,7 +112,7 @@ def frame(X: Float[Real, "n d"], weight: Float[Real, " n"]) -> Frame:
     exponent = jnp.clip(jnp.frexp(jnp.where(usable, farthest, 1))[1], -most, most)
     unit = jnp.ldexp(jnp.ones_like(farthest), exponent)
     finite = (jnp.isfinite(high) & jnp.isfinite(low)).all()
-    return Frame(X, jnp.where(finite, weight, jnp.nan), origin, unit)
+    return Frame(X, weight, origin, jnp.where(finite, unit, jnp.nan))
 
 
 def coordinates(rows: Frame, X: Float[Real, "m d"]) -> Float[Array, "m d"]:
@@ -129,7 +129,8 @@ def spread(rows: Frame) -> Float[Array, ""]:
     """Σᵢ sᵢ‖zᵢ − z̄‖², the inertia of the mean alone, in coordinates (2)."""
     origin = rows.origin, rows.unit
     sums = gram.row_sum(_moments, (rows.X, rows.weight), *origin)
-    return gram.row_sum(_squares, (rows.X, rows.weight), sums[:-1] / sums[-1], *origin)
+    found = gram.row_sum(_squares, (rows.X, rows.weight), sums[:-1] / sums[-1], *origin)
+    return found + 0 * rows.unit
 
 
 def assign(

@@ -82,7 +82,8 @@ def objective(
     C, X, weight = jnp.asarray(params.centroids), jnp.asarray(X), present_weight(X, sample_weight)
     rows = assignment.frame(X, weight)
     labels = assignment.assign(rows, assignment.coordinates(rows, lax.stop_gradient(C))).labels
-    lost = jnp.where(jnp.isnan(C).any(), jnp.nan, 0 * jnp.sum(rows.weight))  # NaN if a row shows it
+    shown = 0 * (rows.unit + jnp.sum(weight))  # NaN if a row is no number
+    lost = jnp.where(jnp.isnan(C).any(), jnp.nan, shown)
     return inertia(C, X, labels, weight) + lost
 
 

@@ -92,4 +92,4 @@ def test_an_absent_row_moves_neither_origin_nor_unit(held):
     np.testing.assert_array_equal(found.origin, right.origin)
     np.testing.assert_array_equal(found.unit, right.unit)
     shown = assignment.frame(np.r_[rows, np.full((1, 3), held)], np.ones(51))
-    assert np.isnan(shown.weight).all() == (not np.isfinite(held))
+    assert np.isnan(shown.unit) == (not np.isfinite(held))
