@@ -316,3 +316,8 @@ def test_squares_that_leave_single_precision_are_endless_or_0_and_never_nan(unit
     np.testing.assert_allclose(found, right, rtol=1e-4, atol=1e-5 * size)
     far = distances.squared_euclidean(np.float32([1e30, 0, 0]), points)
     assert not np.isnan(far).any()
+    middle = np.asarray(distances.center(points))
+    inside = distances.squared_euclidean(middle, points)
+    with np.errstate(over="ignore", under="ignore"):
+        right = ((middle.astype(float) - points) ** 2).sum(1).astype(np.float32)
+    np.testing.assert_allclose(inside, right, rtol=1e-4)
