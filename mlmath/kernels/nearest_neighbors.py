@@ -50,7 +50,6 @@ References:
 """
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -264,19 +263,16 @@ def class_shares(
 def _search(k):
     """(X, s, x) ↦ indices and δ of the k nearest rows that are present; see :func:`search`."""
 
-    @custom_vmap
-    def search(X, weight, x):
+    def alone(X, weight, x):
         return tuple(a[0] for a in nearest.smallest(x[None], X, k, row_weight=weight))
 
-    @search.def_vmap
+    one = custom_vmap(alone)
+
+    @one.def_vmap
     def _(size, batched, X, weight, x):
         if batched == [False, False, True]:
             return tuple(nearest.smallest(x, X, k, row_weight=weight)), (True, True)
-        one = partial(nearest.smallest, k=k)
-        lanes = jax.vmap(
-            lambda X, weight, x: tuple(a[0] for a in one(x[None], X, row_weight=weight)),
-            [0 if many else None for many in batched],
-        )
+        lanes = jax.vmap(alone, [0 if many else None for many in batched])
         return lanes(X, weight, x), (True, True)
 
-    return search
+    return one

@@ -55,7 +55,7 @@ from jaxtyping import Array, Float, Int
 from mlmath.absence import cleared, within
 from mlmath.arrays import Count, Real, Scalar
 from mlmath.linalg.gram import row_sum
-from mlmath.statistics.weights import known
+from mlmath.statistics.weights import known, present_weight
 
 __all__ = [
     "Descent",
@@ -106,9 +106,7 @@ def present_in_block(
     if rows.shape[0] == 0:
         raise ValueError("there must be at least one entry, got none.")
     rows, columns, values = jnp.asarray(rows), jnp.asarray(columns), jnp.asarray(values)
-    weight = (
-        jnp.ones_like(values) if sample_weight is None else jnp.asarray(sample_weight, values.dtype)
-    )
+    weight = present_weight(values[:, None], sample_weight)
     inside = _inside(rows, shape[0]) & _inside(columns, shape[1])
     _, values, weight = cleared(values[:, None], values, weight)
     values = within(values[:, None], weight, jnp.zeros_like(values[:1]))[:, 0]

@@ -207,7 +207,15 @@ def fit_randomised(
 
 @compiled(static=("k",))
 def solve(moments: Moments, *, k: int = 2, tolerance: Scalar | None = None) -> Fit:
-    """:func:`fit` to the rows of which these are the moments."""
+    """:func:`fit` to the rows of which these are the moments.
+
+    Of rows that are all the same, which moments do not tell, nothing is proved: the gap is NaN.
+
+    Args:
+        moments: S, μ and C of all rows.
+        k: number of directions, at most d; static.
+        tolerance: largest gap that counts as converged; ε^⅔ of the dtype if None.
+    """
     _refuse(k, len(moments.mean))
     return _fitted(principal_axes.of_moments(moments), k, tolerance)
 

@@ -18,7 +18,7 @@ Law of the weights: in distribution for the seeding, exact from there. The sweep
 its numbers carry no derivative; ``kmeans.fit`` from the chosen centroids has it.
 
 Time that of the steps of all lanes with k the largest, in products of G·k columns; memory the
-answers, a block, some numbers per row for each of the G slots and, with weights, two copies of X.
+answers, a block, some numbers per row for each of the G slots.
 
 >>> import jax, jax.numpy as jnp
 >>> from mlmath.latent import sweeps

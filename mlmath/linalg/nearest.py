@@ -29,8 +29,8 @@ Distances are differentiable to any order in X and Y; indices are piecewise cons
 that are sharded over devices stay where they are. Where there are several devices a sort takes the
 place of ``lax.top_k``, which would gather them.
 
-Time O(nmd), memory n × k, X and Y, a block of 2²² products and 2¹⁶ rows of Y: of 32 MB or more no
-more than once again.
+Time O(nmd), memory n × k, X and Y, a block of 2²² products and two copies of 2²¹ numbers of Y: of
+32 MB or more less than once again.
 
 >>> import jax.numpy as jnp
 >>> from mlmath.linalg import nearest
@@ -65,6 +65,7 @@ __all__ = ["Nearest", "Smallest", "nearest", "smallest"]
 _BLOCK = 2**22  # most numbers of eq. (2) at a time, to find k
 _SMALL_BLOCK = 2**20  # to find one: fits the cache
 _WIDTH = 2**16  # most rows of Y at a time
+_PART = 2**21  # most numbers of these
 _SMALL_WIDTH = 2**12
 _GROUP = 16  # values, of which one is the minimum of a group
 _SPARE = 4  # candidates beyond k
@@ -121,7 +122,7 @@ def smallest(
     if not 1 <= k <= m:
         raise ValueError(f"k must be from 1 to the {m} rows of Y, got {k}.")
     many = min(k + _SPARE, m)
-    indices, squares = _search(X, Y, present, many, _fewest, (max(_WIDTH, 2 * many), _BLOCK))
+    indices, squares = _search(X, Y, present, many, _fewest, (_WIDTH, _BLOCK))
     return Smallest(indices[:, :k], _attached(X, Y, indices[:, :k], squares[:, :k]))
 
 
@@ -144,7 +145,9 @@ def _search(X, Y, present, k, select, sizes):
     """
     X, Y = lax.stop_gradient((X, Y))
     width, most = sizes
-    (m, d), count = Y.shape, -(-Y.shape[0] // width)
+    m, d = Y.shape
+    width = max(2 * k, min(width, max(256, _PART // (d + 1))))
+    count = -(-m // width)
     levels = 0
     while k > 1 and k * count * _GROUP ** (levels + 1) <= m:  # so that k groups exist
         levels += 1
@@ -182,16 +185,14 @@ def _columns(Y, present, frame, first, skipped, width):
     A row that is not finite is as far away as a number can be, one that is absent farther.
     """
     Y, present = (lax.dynamic_slice_in_dim(a, first, min(width, len(a))) for a in (Y, present))
-    present = present & (jnp.arange(len(Y)) >= skipped)
+    present = jnp.pad(present & (jnp.arange(len(Y)) >= skipped), (0, width - len(Y)))
     middle, scale = frame
-    Z = scale * (Y - middle[None])
+    Z = scale * (jnp.pad(Y, ((0, width - len(Y)), (0, 0))) - middle[None])
     finite = present & jnp.all(jnp.isfinite(Z), axis=1)
     Z = jnp.where(finite[:, None], Z, 0)
     most = jnp.finfo(Y.dtype).max
     last = jnp.where(finite, jnp.sum(Z**2, axis=1), jnp.where(present, most, jnp.inf))
-    columns = jnp.concatenate([-2 * Z, last[:, None]], axis=1)
-    surplus = jnp.zeros_like(columns, shape=(width - len(Y), columns.shape[1])).at[:, -1]
-    return jnp.concatenate([columns, surplus.set(jnp.inf)])
+    return jnp.concatenate([-2 * Z, last[:, None]], axis=1)
 
 
 def _query(x, frame):

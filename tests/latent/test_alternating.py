@@ -440,3 +440,22 @@ def test_predictions_outside_of_the_matrix_are_nan(case):
     for place in [(-1, 0), (M, 0), (0, -1), (0, N)]:
         assert np.isnan(predict(params, *place))
     assert np.isfinite(predict(params, M - 1, N - 1))
+
+
+@pytest.mark.parametrize("method", [implicit_feedback, matrix_factorization])
+def test_an_entry_of_weight_0_may_be_anything_and_a_negative_weight_proves_nothing(method):
+    rng = np.random.default_rng(0)
+    u, i = rng.integers(0, 5, 60), rng.integers(0, 5, 60)
+    values, s = np.abs(rng.normal(size=60)).astype(np.float32), np.ones(60, np.float32)
+    s[0] = 0
+    start = method.init(jax.random.key(0), (5, 5), rank=1)
+    alone = method.fit(start, u, i, values, sample_weight=s).certificate
+    far = np.where(np.arange(60) == 0, np.float32(2e38), values)
+
+    def value(s):
+        return method.fit(start, u, i, far, sample_weight=s).certificate.objective
+
+    np.testing.assert_array_equal(value(s), alone.objective)
+    assert np.isfinite(jax.grad(value)(s)).all()
+    negative = method.fit(start, u, i, values, sample_weight=np.where(np.arange(60) == 3, -1, s))
+    assert np.isnan(negative.certificate.gap)

@@ -124,19 +124,3 @@ def test_held_out_words_of_papers_are_found_better_than_by_popularity(shared):
         assert ours > least * theirs
     pairs = rows(mf.predict)(fitted.params, paper[:50], word[:50])
     np.testing.assert_allclose(pairs, preferred[paper[:50], word[:50]], rtol=1e-4, atol=1e-5)
-
-
-def test_an_entry_of_weight_0_may_be_beyond_the_dtype_squared_and_a_negative_one_proves_nothing():
-    rng = np.random.default_rng(0)
-    u, i = rng.integers(0, 5, 60), rng.integers(0, 5, 60)
-    values, s = np.abs(rng.normal(size=60)).astype(np.float32), np.ones(60, np.float32)
-    s[0] = 0
-    start = mf.init(jax.random.key(0), (5, 5), rank=1)
-    alone = mf.fit(start, u, i, values, sample_weight=s).certificate
-    far = np.where(np.arange(60) == 0, np.float32(2e38), values)
-    found = mf.fit(start, u, i, far, sample_weight=s).certificate
-    np.testing.assert_array_equal(found.objective, alone.objective)
-    slope = jax.grad(lambda s: mf.fit(start, u, i, far, sample_weight=s).certificate.objective)(s)
-    assert np.isfinite(slope).all()
-    negative = mf.fit(start, u, i, values, sample_weight=np.where(np.arange(60) == 3, -1, s))
-    assert np.isnan(negative.certificate.gap)

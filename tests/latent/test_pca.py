@@ -328,6 +328,7 @@ def test_of_equal_rows_nothing_is_missed(n):
     X = np.full((n, 3), 0.1, np.float32)
     for found in (pca.fit(X, k=1), pca.fit_randomised(jax.random.key(0), X, k=1)):
         assert found.certificate.gap == 0
+    assert np.isnan(pca.solve(pca.summarize(X), k=1).certificate.gap)
 
 
 def test_many_rows_far_from_0_have_the_variances_of_those_near_it():
