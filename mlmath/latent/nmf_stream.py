@@ -22,7 +22,8 @@ at least the share of this row in the sum which ``latent.nonnegative_descent``, 
 
 The gap is what the sweeps gain, (3) and what codes lack, over N: that of ``nmf.fit``, but less
 where a component is not used. In a step of the fit f is the worst row after the sweeps, here before
-them. Else a pass is a step of ``nmf.fit`` to rounding, and a stream ends where the fit does.
+them, and where that row alone gains no more than rounding the component stays. Else a pass is a
+step of ``nmf.fit`` to rounding, and a stream ends where the fit does.
 
 Rows and weights of a block are measured in powers of two above its largest, and the sums of two
 blocks in the larger of their units, so that squares stay within the dtype; only the objective
