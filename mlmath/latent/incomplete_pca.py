@@ -85,6 +85,7 @@ __all__ = [
     "objective",
     "present",
     "transform",
+    "within_reach",
 ]
 
 
@@ -124,7 +125,7 @@ def objective(
 ) -> Float[Array, ""]:
     """Negative log-likelihood L, eq. (4), that :func:`fit` minimises."""
     point, (X, M, weight) = _point_of(params), present(X, observed, sample_weight)
-    X, M = _within_range(X, M, weight, point.coefficients[:, 0], jnp.sqrt(point.noise))
+    X, M = within_reach(X, M, weight, point.coefficients[:, 0], jnp.sqrt(point.noise))
     return parameter_expansion.surprise(point, X, M, weight)
 
 
@@ -182,7 +183,7 @@ def fit(
         tolerance = float(jnp.finfo(X.dtype).eps) ** (4 / 3)
     entries = lax.stop_gradient(weight @ M)
     center, unit = lax.stop_gradient(_frame(X, M, weight))
-    X, M = _within_range(X, M, weight, center, unit)
+    X, M = within_reach(X, M, weight, center, unit)
     Z = M * (X - center[None]) / unit
     null = jnp.sum(entries) / 2 * (1 + math.log(2 * math.pi))
     last = parameter_expansion.minimise(
@@ -215,15 +216,22 @@ def present(
     return X, M, jnp.where((M != 0).any(axis=1), weight, 0)
 
 
+def within_reach(
+    X: Float[Real, "n d"],
+    M: Float[Real, "n d"],
+    weight: Float[Real, " n"],
+    center: Float[Real, " d"],
+    unit: Scalar,
+) -> tuple[Float[Array, "n d"], Float[Array, "n d"]]:
+    """Rows, of which those of weight 0 observe nothing far away or about an unknown centre."""
+    seen = jnp.where(M != 0, X, center[None])
+    unknown = ((M != 0) & jnp.isnan(center)[None]).any(axis=1) & (weight == 0)
+    absent = (unknown | unreachable(seen, weight, center, unit=unit))[:, None]
+    return jnp.where(absent, 0, X), jnp.where(absent, 0, M)
+
+
 def _surprise(point, M, X, weight):
     return parameter_expansion.surprise(point, X, M, weight)
-
-
-def _within_range(X, M, weight, center, unit):
-    """Rows, of which those of weight 0 observe nothing if squares of theirs may overflow."""
-    seen = jnp.where(M != 0, X, center[None])
-    absent = unreachable(seen, weight, center, unit=unit)[:, None]
-    return jnp.where(absent, 0, X), jnp.where(absent, 0, M)
 
 
 def _point_of(params):

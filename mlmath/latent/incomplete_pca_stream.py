@@ -59,12 +59,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Bool, Float
 
-from mlmath.absence import unreachable
 from mlmath.arrays import Real, Scalar
 from mlmath.certificate import Certificate, certify
 from mlmath.compiled import compiled
 from mlmath.latent import parameter_expansion
-from mlmath.latent.incomplete_pca import Params, present
+from mlmath.latent.incomplete_pca import Params, present, within_reach
 from mlmath.latent.parameter_expansion import Point, Sums
 
 __all__ = ["Step", "Sums", "merge", "solve", "summarize"]
@@ -96,9 +95,8 @@ def summarize(
     """
     X, M, weight = present(X, observed, sample_weight)
     mean, _, noise = params = _of_dtype(params, X)
+    X, M = within_reach(X, M, weight, mean, jnp.sqrt(noise))
     Z = jnp.where(M != 0, (X - mean[None]) / jnp.sqrt(noise), 0)
-    absent = unreachable(Z, weight, jnp.zeros_like(mean))[:, None]
-    Z, M = jnp.where(absent, 0, Z), jnp.where(absent, 0, M)
     weight = weight + jnp.where((weight < 0).any(), jnp.nan, 0)
     return parameter_expansion.sums(_standard(params), Z, M, weight)
 
