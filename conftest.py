@@ -43,6 +43,19 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     return 0 if few or config.option.keyword else min(os.cpu_count() or 1, 4)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Ask all promises of one fit in turn, in one process: its programs are compiled once."""
+    places = [i for i, item in enumerate(items) if item.get_closest_marker("contract")]
+    promises = sorted((items[i] for i in places), key=_case)
+    for i, item in zip(places, promises, strict=True):
+        items[i] = item
+
+
+def _case(item: pytest.Item) -> str:
+    params = item.callspec.params if hasattr(item, "callspec") else {}
+    return params["case"].name if "case" in params else ""
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     """Compare bits of programs as users have them: in a process of its own, compiled in full."""
