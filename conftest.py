@@ -44,7 +44,7 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Ask all promises of one fit in turn, in one process: its programs are compiled once."""
+    """Ask all promises of one fit in turn, so that few processes compile its programs."""
     places = [i for i, item in enumerate(items) if item.get_closest_marker("contract")]
     promises = sorted((items[i] for i in places), key=_case)
     for i, item in zip(places, promises, strict=True):

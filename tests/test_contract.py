@@ -141,7 +141,8 @@ class Programs(NamedTuple):
     """Compiled once per case: a number of the fit along a direction, and its derivatives."""
 
     value: Callable[..., Any]
-    derivatives: Callable[..., Any]
+    first: Callable[..., Any]
+    second: Callable[..., Any]
 
 
 @functools.cache
@@ -156,18 +157,17 @@ def programs_of(name):
 
     reverse = jax.grad(value, argnums=2)
 
-    def derivatives(given, v, t):
-        of_reverse = jax.jvp(lambda t: reverse(given, v, t), (t,), (1.0,))
-        of_forward = jax.value_and_grad(forward, argnums=2)(given, v, t)
+    def first(given, v, t):
+        return {"forward": forward(given, v, t), "reverse": reverse(given, v, t)}
+
+    def second(given, v):
         return {
-            "forward": of_forward[0],
-            "reverse": of_reverse[0],
-            "forward over reverse": of_reverse[1],
-            "reverse over reverse": jax.grad(reverse, argnums=2)(given, v, t),
-            "reverse over forward": of_forward[1],
+            "forward over reverse": jax.jvp(lambda t: reverse(given, v, t), (0.0,), (1.0,))[1],
+            "reverse over reverse": jax.grad(reverse, argnums=2)(given, v, 0.0),
+            "reverse over forward": jax.grad(forward, argnums=2)(given, v, 0.0),
         }
 
-    return Programs(jax.jit(value), jax.jit(derivatives))
+    return Programs(*map(jax.jit, (value, first, second)))
 
 
 def programs(case):
@@ -273,14 +273,14 @@ def test_absent_nan_rows_leave_derivatives_alone(case):
     given["X"][~keep], given["sample_weight"][~keep] = np.nan, 0
     if "y" in given:
         given["y"][~keep] = np.nan
-    value, derivatives = programs(case)
-    found = derivatives(given, v, 0.0)
-    first = slope(lambda t: value(fewer, v_fewer, t))
-    second = bend(lambda t: value(fewer, v_fewer, t))
-    np.testing.assert_allclose(found["reverse"], first, rtol=1e-6, atol=1e-9)
-    np.testing.assert_allclose(found["forward"], first, rtol=1e-6, atol=1e-9)
+    value, first, second = programs(case)
+    found = first(given, v, 0.0) | second(given, v)
+    sloped = slope(lambda t: value(fewer, v_fewer, t))
+    bent = bend(lambda t: value(fewer, v_fewer, t))
+    np.testing.assert_allclose(found["reverse"], sloped, rtol=1e-6, atol=1e-9)
+    np.testing.assert_allclose(found["forward"], sloped, rtol=1e-6, atol=1e-9)
     for order in ("forward over reverse", "reverse over reverse", "reverse over forward"):
-        np.testing.assert_allclose(found[order], second, rtol=1e-4, atol=1e-6, err_msg=order)
+        np.testing.assert_allclose(found[order], bent, rtol=1e-4, atol=1e-6, err_msg=order)
 
 
 @smooth
@@ -289,14 +289,14 @@ def test_influence_is_right_at_weight_zero(case):
     given["sample_weight"][2] = 0
     v = jax.tree.map(np.zeros_like, given)
     v["sample_weight"][2] = 1.0
-    value, derivatives = programs(case)
-    found = derivatives(given, v, 0.0)
+    value, first, second = programs(case)
+    found = first(given, v, 0.0) | second(given, v)
     np.testing.assert_allclose(
         found["reverse"], slope(lambda t: value(given, v, t), 1e-3), rtol=1e-6, atol=1e-9
     )
     np.testing.assert_allclose(
         found["reverse over reverse"],
-        slope(lambda t: derivatives(given, v, t)["reverse"], 1e-3),
+        slope(lambda t: first(given, v, t)["reverse"], 1e-3),
         rtol=1e-5,
         atol=1e-8,
     )
@@ -461,17 +461,17 @@ def test_float32_by_default_is_near_float64(case):
 @smooth
 def test_first_and_second_derivatives_are_those_of_refitting(case):
     given = inputs(case)
-    value, derivatives = programs(case)
+    value, first, second = programs(case)
     for name in set(given) - set(case.frozen):
         v = {
             k: jax.tree.map(lambda a, k=k, name=name: a * (k == name), x)
             for k, x in direction(case, given).items()
         }
-        found = derivatives(given, v, 0.0)
+        found = first(given, v, 0.0) | second(given, v)
         difference = slope(lambda t, v=v: value(given, v, t))
         np.testing.assert_allclose(found["forward"], found["reverse"], rtol=1e-9, atol=1e-12)
         np.testing.assert_allclose(found["reverse"], difference, rtol=1e-6, atol=1e-9, err_msg=name)
-        difference = slope(lambda t, v=v: derivatives(given, v, t)["reverse"])
+        difference = slope(lambda t, v=v: first(given, v, t)["reverse"])
         for order in ("forward over reverse", "reverse over reverse", "reverse over forward"):
             np.testing.assert_allclose(
                 found[order], difference, rtol=1e-5, atol=1e-8, err_msg=f"{name}, {order}"
@@ -488,14 +488,15 @@ def test_the_objective_has_the_derivative_of_the_envelope(case):
 
     @jax.jit
     def slopes(t):
-        """Objective, its derivative and that of the gap."""
-        value, pull = jax.vjp(lambda t: certificate(t)[:2], t)
-        return value[0], pull((1.0, 0.0))[0], pull((0.0, 1.0))[0]
+        """Derivatives of the objective and of the gap."""
+        pull = jax.vjp(lambda t: certificate(t)[:2], t)[1]
+        return pull((1.0, 0.0))[0], pull((0.0, 1.0))[0]
 
-    _, first, of_gap = slopes(0.0)
-    second = jax.jit(jax.grad(lambda t: slopes(t)[1]))(0.0)
-    np.testing.assert_allclose(first, slope(lambda t: slopes(t)[0]), rtol=1e-7, atol=1e-8)
-    np.testing.assert_allclose(second, slope(lambda t: slopes(t)[1]), rtol=1e-6, atol=1e-8)
+    value = jax.jit(lambda t: certificate(t).objective)
+    first, of_gap = slopes(0.0)
+    second = jax.jit(jax.grad(lambda t: slopes(t)[0]))(0.0)
+    np.testing.assert_allclose(first, slope(value), rtol=1e-7, atol=1e-8)
+    np.testing.assert_allclose(second, slope(lambda t: slopes(t)[0]), rtol=1e-6, atol=1e-8)
     params = exact(case, given).params
     partial = jax.grad(lambda t: objective(case, params, moved(given, v, t)))(0.0)
     np.testing.assert_allclose(first, partial, rtol=1e-6, atol=1e-8)

@@ -183,7 +183,7 @@ def fit(
         tolerance = float(jnp.finfo(X.dtype).eps) ** (4 / 3)
     entries = lax.stop_gradient(weight @ M)
     center, unit = lax.stop_gradient(_frame(X, M, weight))
-    X, M = within_reach(X, M, weight, center, unit)
+    X, M = within_reach(X, M, weight, jnp.where(entries == 0, jnp.nan, center), unit)
     Z = M * (X - center[None]) / unit
     null = jnp.sum(entries) / 2 * (1 + math.log(2 * math.pi))
     last = parameter_expansion.minimise(
@@ -223,10 +223,13 @@ def within_reach(
     center: Float[Real, " d"],
     unit: Scalar,
 ) -> tuple[Float[Array, "n d"], Float[Array, "n d"]]:
-    """Rows, of which those of weight 0 observe nothing far away or about an unknown centre."""
+    """Entries, of which rows of weight 0 have none far away, nor any whose centre is unknown.
+
+    A row that is far away in one of its entries has none.
+    """
     seen = jnp.where(M != 0, X, center[None])
-    unknown = ((M != 0) & jnp.isnan(center)[None]).any(axis=1) & (weight == 0)
-    absent = (unknown | unreachable(seen, weight, center, unit=unit))[:, None]
+    far = unreachable(seen, weight, center, unit=unit)[:, None]
+    absent = far | ((weight == 0)[:, None] & jnp.isnan(center)[None])
     return jnp.where(absent, 0, X), jnp.where(absent, 0, M)
 
 

@@ -29,8 +29,8 @@ Distances are differentiable to any order in X and Y; indices are piecewise cons
 that are sharded over devices stay where they are. Where there are several devices a sort takes the
 place of ``lax.top_k``, which would gather them.
 
-Time O(nmd), memory n × k, X and Y, a block of 2²² products and two copies of 2²¹ numbers of Y: of
-32 MB or more less than once again.
+Time O(nmd), memory n × k, X and Y, a block of 2²² products and two copies of 2²¹ numbers of Y, or
+of 256 or 2(k + 4) rows if these are more: of 32 MB or more less than once again.
 
 >>> import jax.numpy as jnp
 >>> from mlmath.linalg import nearest

@@ -309,6 +309,28 @@ def test_a_row_of_weight_0_may_observe_a_column_of_unknown_mean():
     np.testing.assert_allclose(found, right)
 
 
+def test_the_influence_at_weight_0_is_that_of_the_entries_of_known_mean():
+    observed = SEEN & (np.arange(4) != 1)
+    s, more = jnp.where(np.arange(len(IRIS)) == 0, 0, WEIGHT), observed.copy()
+    more[0, 1] = True
+    params = refit(start=some(), s=s, observed=observed, max_steps=3).params
+    assert np.isnan(params.mean[1])
+
+    def influences(o):
+        def fitted(s):
+            return refit(start=some(), s=s, observed=o, max_steps=3).certificate.objective
+
+        def given(s):
+            return incomplete_pca.objective(params, IRIS, observed=o, sample_weight=s)
+
+        return jax.grad(fitted)(s), jax.grad(given)(s)
+
+    right = influences(observed)[1]
+    assert abs(right[0]) > 1
+    for found in influences(more):
+        np.testing.assert_allclose(found, right, rtol=1e-8, atol=1e-8)
+
+
 def test_the_objective_has_its_partial_derivatives_where_steps_stop_early():
     start, X, s = some(), jnp.asarray(IRIS), jnp.asarray(WEIGHT)
 
